@@ -1,0 +1,1 @@
+"""Bytes, memory, system calls: no DICOM meaning."""

@@ -1,0 +1,48 @@
+"""SysIo: the table of system calls that the data plane goes through."""
+
+from libc.stdint cimport int64_t, uint64_t
+
+cdef extern from "<sys/uio.h>" nogil:
+    struct iovec:
+        void* iov_base
+        size_t iov_len
+
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    const short POLLIN
+    const short POLLOUT
+    const short POLLERR
+    const short POLLHUP
+
+cdef extern from "<sys/types.h>" nogil:
+    ctypedef unsigned int mode_t
+
+
+cdef struct SysIo:
+    # Each entry has the contract of the call whose name it bears: -1 and errno on
+    # failure. All of them are non-blocking or on regular files, except `poll`.
+    ssize_t (*recvv)(int fd, iovec* iov, int count) noexcept nogil
+    ssize_t (*send)(int fd, const void* data, size_t size) noexcept nogil
+    int (*poll)(pollfd* fds, unsigned long count, int timeout_ms) noexcept nogil
+    int (*openat)(int dirfd, const char* path, int flags, mode_t mode) noexcept nogil
+    ssize_t (*pread)(int fd, void* data, size_t size, int64_t at) noexcept nogil
+    ssize_t (*pwrite)(int fd, const void* data, size_t size, int64_t at) noexcept nogil
+    int (*ftruncate)(int fd, int64_t size) noexcept nogil
+    int (*mkdirat)(int dirfd, const char* path, mode_t mode) noexcept nogil
+    # Fails with EEXIST when `new_path` exists and `replace` is 0.
+    int (*renameat)(
+        int dirfd, const char* old_path, const char* new_path, bint replace
+    ) noexcept nogil
+    int (*unlinkat)(int dirfd, const char* path) noexcept nogil
+    int (*close)(int fd) noexcept nogil
+    uint64_t (*monotonic_ns)() noexcept nogil
+
+
+# The table in force in this process. Tests put their own in its place before the
+# workers are forked; the product never does.
+cdef SysIo* system_io() noexcept nogil
+cdef void install_system_io(SysIo* table) noexcept nogil
+cdef const SysIo* libc_io() noexcept nogil

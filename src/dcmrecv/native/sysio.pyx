@@ -1,0 +1,138 @@
+"""The libc table of system calls, and the place where another one can be put.
+
+Never retries and never decides: EINTR and short counts belong to the callers.
+"""
+
+from libc.string cimport memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+cdef extern from "<sys/socket.h>" nogil:
+    struct msghdr:
+        iovec* msg_iov
+        size_t msg_iovlen
+    const int MSG_DONTWAIT
+    const int MSG_NOSIGNAL
+    ssize_t c_recvmsg "recvmsg"(int fd, msghdr* message, int flags)
+    ssize_t c_send "send"(int fd, const void* data, size_t size, int flags)
+
+cdef extern from "<poll.h>" nogil:
+    int c_poll "poll"(pollfd* fds, unsigned long count, int timeout_ms)
+
+cdef extern from "<fcntl.h>" nogil:
+    int c_openat "openat"(int dirfd, const char* path, int flags, ...)
+
+cdef extern from "<sys/stat.h>" nogil:
+    int c_mkdirat "mkdirat"(int dirfd, const char* path, mode_t mode)
+
+cdef extern from "<unistd.h>" nogil:
+    ssize_t c_pread "pread"(int fd, void* data, size_t size, int64_t at)
+    ssize_t c_pwrite "pwrite"(int fd, const void* data, size_t size, int64_t at)
+    int c_ftruncate "ftruncate"(int fd, int64_t size)
+    int c_unlinkat "unlinkat"(int dirfd, const char* path, int flags)
+    int c_close "close"(int fd)
+
+cdef extern from *:
+    """
+    #include <stdio.h>
+    #include <unistd.h>
+    #include <sys/syscall.h>
+    #ifndef RENAME_NOREPLACE
+    #define RENAME_NOREPLACE 1
+    #endif
+    /* renameat2 by number: musl and older glibc have no wrapper. */
+    static int dcmrecv_renameat(
+        int dirfd, const char *old_path, const char *new_path, int replace)
+    {
+        return (int)syscall(SYS_renameat2, dirfd, old_path, dirfd, new_path,
+                            replace ? 0u : (unsigned)RENAME_NOREPLACE);
+    }
+    """
+    int c_renameat "dcmrecv_renameat"(
+        int dirfd, const char* old_path, const char* new_path, int replace
+    ) nogil
+
+
+cdef ssize_t _recvv(int fd, iovec* iov, int count) noexcept nogil:
+    cdef msghdr message
+    memset(&message, 0, sizeof(message))
+    message.msg_iov = iov
+    message.msg_iovlen = <size_t>count
+    return c_recvmsg(fd, &message, MSG_DONTWAIT)
+
+
+cdef ssize_t _send(int fd, const void* data, size_t size) noexcept nogil:
+    return c_send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+
+
+cdef int _poll(pollfd* fds, unsigned long count, int timeout_ms) noexcept nogil:
+    return c_poll(fds, count, timeout_ms)
+
+
+cdef int _openat(int dirfd, const char* path, int flags, mode_t mode) noexcept nogil:
+    return c_openat(dirfd, path, flags, mode)
+
+
+cdef ssize_t _pread(int fd, void* data, size_t size, int64_t at) noexcept nogil:
+    return c_pread(fd, data, size, at)
+
+
+cdef ssize_t _pwrite(int fd, const void* data, size_t size, int64_t at) noexcept nogil:
+    return c_pwrite(fd, data, size, at)
+
+
+cdef int _ftruncate(int fd, int64_t size) noexcept nogil:
+    return c_ftruncate(fd, size)
+
+
+cdef int _mkdirat(int dirfd, const char* path, mode_t mode) noexcept nogil:
+    return c_mkdirat(dirfd, path, mode)
+
+
+cdef int _renameat(
+    int dirfd, const char* old_path, const char* new_path, bint replace
+) noexcept nogil:
+    return c_renameat(dirfd, old_path, new_path, replace)
+
+
+cdef int _unlinkat(int dirfd, const char* path) noexcept nogil:
+    return c_unlinkat(dirfd, path, 0)
+
+
+cdef int _close(int fd) noexcept nogil:
+    return c_close(fd)
+
+
+cdef uint64_t _monotonic_ns() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <uint64_t>now.tv_sec * 1_000_000_000 + <uint64_t>now.tv_nsec
+
+
+cdef SysIo _libc
+_libc.recvv = _recvv
+_libc.send = _send
+_libc.poll = _poll
+_libc.openat = _openat
+_libc.pread = _pread
+_libc.pwrite = _pwrite
+_libc.ftruncate = _ftruncate
+_libc.mkdirat = _mkdirat
+_libc.renameat = _renameat
+_libc.unlinkat = _unlinkat
+_libc.close = _close
+_libc.monotonic_ns = _monotonic_ns
+
+cdef SysIo* _active = &_libc
+
+
+cdef SysIo* system_io() noexcept nogil:
+    return _active
+
+
+cdef void install_system_io(SysIo* table) noexcept nogil:
+    global _active
+    _active = table
+
+
+cdef const SysIo* libc_io() noexcept nogil:
+    return &_libc

@@ -1,0 +1,391 @@
+"""One association's messages: receive, store, answer, until something else is due.
+
+`run()` releases the GIL once around the loop; no step of an object or a PDU touches
+Python. Never logs, never negotiates: `association` does both.
+"""
+
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+
+cimport cython
+from libc.string cimport memcpy, memset
+
+from dcmrecv.encoding.transfer_syntax import transfer_syntax_of
+from dcmrecv.storage.filemeta import file_meta_template
+from dcmrecv.storage.sink import make_sink
+from dcmrecv.storage.sop_class import prefix_of
+
+from dcmrecv.dimse.command cimport (
+    C_STORE_RQ,
+    COMMAND_ECHO,
+    COMMAND_REFUSED,
+    COMMAND_STORE,
+    RESPONSE_BYTES_MAX,
+    CommandResult,
+    encode_response,
+    frame_command,
+    parse_command,
+)
+from dcmrecv.native.fault cimport (
+    NO_FAULT,
+    clear_fault,
+    describe_fault,
+    fault_message,
+    raise_fault,
+)
+from dcmrecv.native.slot cimport (
+    SLOT_BYTES,
+    SLOT_ECHOES,
+    SLOT_FAILURES,
+    SLOT_OBJECTS,
+    SLOT_PROGRESS_NS,
+    SLOT_TOLERATED,
+)
+from dcmrecv.native.sysio cimport iovec
+from dcmrecv.native.wire cimport Span
+from dcmrecv.storage.image cimport META_TEMPLATE_MAX
+from dcmrecv.storage.sink cimport SUCCESS
+from dcmrecv.ul.pdata cimport (
+    READ_COMMAND,
+    READ_DATA_SET,
+    READ_FAULT,
+    READ_MORE,
+    READ_RELEASE,
+    READ_WINDOW_FULL,
+    ReadEvent,
+)
+from dcmrecv.ul.transport cimport (
+    TRANSPORT_DONE,
+    TRANSPORT_INTERRUPTED,
+    WATCHED_MAX,
+    RawTransport,
+    TransportResult,
+)
+
+
+class Outcome(IntEnum):
+    """Why run() came back."""
+
+    INTERNAL_FAULT = 0
+    RELEASE_RQ = 1      # the peer asks for release
+    STORED = 2          # a C-STORE-RQ has been answered, see the attributes
+    ECHOED = 3          # a C-ECHO-RQ has been answered
+    INTERRUPTED = 4     # a watched descriptor is readable; call run() again
+
+
+_OUTCOMES = {
+    STEP_RELEASE: Outcome.RELEASE_RQ,
+    STEP_STORED: Outcome.STORED,
+    STEP_ECHOED: Outcome.ECHOED,
+    STEP_INTERRUPTED: Outcome.INTERRUPTED,
+}
+
+
+@dataclass(frozen=True)
+class AcceptedContext:
+    """An accepted presentation context; PS3.8 section 9.3.3.2."""
+
+    id: int
+    abstract_syntax: str
+    transfer_syntax: str
+
+
+cdef Span _span_of(bytes text):
+    cdef Span span
+    span.ptr = <const uint8_t*><const char*>text
+    span.len = <size_t>len(text)
+    return span
+
+
+@cython.final
+cdef class StoreReceiver:
+    """Receives the objects of one association after the other; one a worker.
+
+    Owns the window and the staging area, 1.25 MiB together, whatever the size of an
+    object. `begin()`, then `run()` until it returns RELEASE_RQ or raises, then `end()`.
+
+    Raises:
+        OSError: the output directory cannot be opened.
+    """
+
+    def __init__(self, storage, WorkerSlot slot not None, str temporary_tag not None):
+        self.sink = make_sink(storage, temporary_tag)
+        self.reader = PDataReader(self.sink.image.window)
+        self.transport = RawTransport()
+        self.staging = AlignedBuffer(STAGING_BYTES)
+        self.slot = slot
+        self.output_directory = _shown_directory(storage.output_directory)
+        self.mode = storage.mode
+        self.owners = []
+
+    def begin(
+        self, *, int fd, contexts, str calling_ae_title, uint32_t max_pdu,
+        uint32_t peer_max_pdu, dimse_timeout_s, bytes received, bint report,
+    ):
+        """Take over a connection whose association has just been accepted.
+
+        Args:
+            fd: the connection, non-blocking or not; stays the caller's.
+            contexts: the AcceptedContexts, ids 0..255, each at most once.
+            calling_ae_title: without padding.
+            max_pdu: bytes, as announced in the A-ASSOCIATE-AC.
+            peer_max_pdu: bytes, as the peer announced; 0 for no limit.
+            dimse_timeout_s: bound on every wait in seconds, None for none.
+            received: bytes that came behind the A-ASSOCIATE-RQ.
+            report: return from run() after every message, not only after those that
+                somebody must hear of.
+
+        Raises:
+            ValueError: `received` is longer than the staging area.
+        """
+        if <size_t>len(received) > self.staging.capacity:
+            raise ValueError(f"{len(received)} bytes behind an A-ASSOCIATE-RQ")
+        self.transport.attach(fd, dimse_timeout_s)
+        self.reader.reset(max_pdu)
+        self.owners = []
+        memset(self.plans, 0, sizeof(self.plans))
+        for context in contexts:
+            self._accept(context, calling_ae_title)
+        memcpy(self.staging.base, <const char*>received, <size_t>len(received))
+        self.staging.fill = <size_t>len(received)
+        self.staged_at = 0
+        self.peer_max_pdu = peer_max_pdu
+        self.report = report
+        memset(&self.command, 0, sizeof(self.command))
+        self.context = 0
+        self.answer_size = 0
+        self.answer_sent = 0
+        self.after_answer = STEP_GO_ON
+        self.last_status = SUCCESS
+        self.comment[0] = 0
+        clear_fault(&self.fault)
+
+    cdef int _accept(self, context, str calling_ae_title) except -1:
+        cdef ContextPlan* plan = &self.plans[<uint8_t>context.id]
+        syntax = transfer_syntax_of(context.transfer_syntax)
+        head, tail = file_meta_template(
+            self.mode, context.transfer_syntax, calling_ae_title
+        )
+        if len(head) + len(tail) > META_TEMPLATE_MAX:
+            raise ValueError(f"transfer syntax too long: {context.transfer_syntax}")
+        abstract_syntax = context.abstract_syntax.encode("latin-1", "replace")
+        prefix = (prefix_of(context.abstract_syntax) or "").encode("ascii")
+        self.owners += [abstract_syntax, prefix, head, tail]
+        plan.id = context.id
+        plan.explicit_vr = syntax.explicit_vr
+        plan.big_endian = syntax.big_endian
+        plan.encapsulated = syntax.encapsulated
+        plan.deflated = syntax.deflated
+        plan.abstract_syntax = _span_of(abstract_syntax)
+        plan.prefix = _span_of(prefix)
+        plan.meta_head = _span_of(head)
+        plan.meta_tail = _span_of(tail)
+        self.reader.accepted[plan.id] = True
+        return 0
+
+    def watch(self, descriptors):
+        """From now on run() returns INTERRUPTED when one of these becomes readable.
+
+        Raises:
+            ValueError: more than WATCHED_MAX descriptors.
+        """
+        cdef int numbers[WATCHED_MAX]
+        cdef int count = 0
+        if len(descriptors) > WATCHED_MAX:
+            raise ValueError(f"at most {WATCHED_MAX} descriptors can be watched")
+        for number in descriptors:
+            numbers[count] = number
+            count += 1
+        self.transport.watch(numbers, count)
+
+    def run(self):
+        """Serve the association until Python is needed.
+
+        Returns:
+            An Outcome; after INTERRUPTED, STORED and ECHOED call it again.
+
+        Raises:
+            AssociationError: the association is over; `abort` says what to tell the
+                peer.
+        """
+        cdef Step step
+        with nogil:
+            step = self._loop()
+        if step == STEP_FAULT:
+            raise_fault(&self.fault)
+        if step not in _OUTCOMES:
+            raise RuntimeError("the receive loop failed without a fault")
+        return _OUTCOMES[step]
+
+    def end(self):
+        """The association is over: an unfinished object is forgotten."""
+        self.sink.abandon()
+        self.slot.add(SLOT_TOLERATED, self.reader.tolerated)
+        self.reader.tolerated = 0
+
+    cdef Step _loop(self) noexcept nogil:
+        cdef Step step
+        cdef ReadEvent event
+        cdef size_t used = 0
+        while True:
+            if self.answer_size > 0:
+                step = self._send_answer()
+                if step != STEP_GO_ON:
+                    return step
+            event = self.reader.consume(
+                self.staging.base + self.staged_at,
+                self.staging.fill - self.staged_at, &used,
+            )
+            self.staged_at += used
+            if event == READ_MORE:
+                step = self._receive()
+            elif event == READ_WINDOW_FULL:
+                self.sink.window_full()
+                step = STEP_GO_ON
+            elif event == READ_COMMAND:
+                step = self._begin_message()
+            elif event == READ_DATA_SET:
+                step = self._end_object()
+            elif event == READ_RELEASE:
+                step = STEP_RELEASE
+            elif event == READ_FAULT:
+                self.fault = self.reader.fault
+                step = STEP_FAULT
+            else:
+                step = STEP_INTERNAL_FAULT
+            if step != STEP_GO_ON:
+                return step
+
+    cdef Step _receive(self) noexcept nogil:
+        """Let the transport fill what the reader planned."""
+        cdef iovec iov[2]
+        cdef int count
+        cdef TransportResult result
+        self.staging.fill = 0
+        self.staged_at = 0
+        count = self.reader.plan(iov, self.staging.base, self.staging.capacity)
+        result = self.transport.fill(iov, count)
+        if result == TRANSPORT_DONE:
+            self.staging.fill = self.reader.commit(self.transport.filled)
+            return STEP_GO_ON
+        if result == TRANSPORT_INTERRUPTED:
+            return STEP_INTERRUPTED
+        self.fault = self.transport.fault
+        if self.reader.inside_message():
+            self.fault.a = 1
+        return STEP_FAULT
+
+    cdef Step _begin_message(self) noexcept nogil:
+        cdef CommandResult result = parse_command(
+            self.reader.command, self.reader.command_fill, &self.command, &self.fault
+        )
+        self.reader.command_fill = 0
+        self.context = self.reader.context_id
+        if result == COMMAND_STORE:
+            self.reader.expect_data_set()
+            self.sink.begin(
+                &self.plans[self.context],
+                self.command.sop_class, self.command.sop_instance,
+            )
+            return STEP_GO_ON
+        if result == COMMAND_ECHO:
+            self.slot.add(SLOT_ECHOES, 1)
+            self.comment[0] = 0
+            self._prepare_answer(SUCCESS)
+            self.after_answer = STEP_ECHOED if self.report else STEP_GO_ON
+            return STEP_GO_ON
+        if result == COMMAND_REFUSED:
+            return STEP_FAULT
+        return STEP_INTERNAL_FAULT
+
+    cdef Step _end_object(self) noexcept nogil:
+        cdef uint16_t status = self.sink.end()
+        self.comment[0] = 0
+        if status == SUCCESS:
+            self.slot.add(SLOT_OBJECTS, 1)
+            self.slot.add(SLOT_BYTES, self.sink.data_set_size)
+        else:
+            self.slot.add(SLOT_FAILURES, 1)
+            describe_fault(&self.sink.fault, self.comment, sizeof(self.comment))
+        self._prepare_answer(status)
+        if self.report or status != SUCCESS or self.sink.overwritten:
+            self.after_answer = STEP_STORED
+        else:
+            self.after_answer = STEP_GO_ON
+        return STEP_GO_ON
+
+    cdef void _prepare_answer(self, uint16_t status) noexcept nogil:
+        cdef uint8_t response[RESPONSE_BYTES_MAX]
+        cdef size_t size = encode_response(
+            response, &self.command, status, self.comment
+        )
+        self.last_status = status
+        self.answer_size = frame_command(
+            self.answer, response, size, self.context, self.peer_max_pdu
+        )
+        self.answer_sent = 0
+
+    cdef Step _send_answer(self) noexcept nogil:
+        cdef TransportResult result = self.transport.send(
+            self.answer, self.answer_size, &self.answer_sent
+        )
+        if result == TRANSPORT_DONE:
+            self.answer_size = 0
+            self.slot.put(SLOT_PROGRESS_NS, self.transport.io.monotonic_ns())
+            return self.after_answer
+        if result == TRANSPORT_INTERRUPTED:
+            return STEP_INTERRUPTED
+        self.fault = self.transport.fault
+        return STEP_FAULT
+
+    @property
+    def message_id(self):
+        """Message ID (0000,0110) of the last message."""
+        return self.command.message_id
+
+    @property
+    def is_store(self):
+        """Was the last message a C-STORE-RQ?"""
+        return self.command.field == C_STORE_RQ
+
+    @property
+    def status(self):
+        """Status (0000,0900) of the last answer."""
+        return self.last_status
+
+    @property
+    def context_id(self):
+        """Presentation context id of the last message."""
+        return self.context
+
+    @property
+    def path(self):
+        """The last object's file as it is shown: the output directory and its name."""
+        if self.sink.path[0] == 0:
+            return ""
+        return self.output_directory + os.fsdecode(<bytes>self.sink.path)
+
+    @property
+    def overwritten(self):
+        """Did the last object replace a file?"""
+        return self.sink.overwritten
+
+    @property
+    def fault_text(self):
+        """Why the last object failed, "" when it did not."""
+        if self.sink.fault.code == NO_FAULT:
+            return ""
+        return fault_message(&self.sink.fault)
+
+    @property
+    def fault_errno(self):
+        """The errno of the system call to blame for the last object, 0 for none."""
+        return self.sink.fault.os_errno
+
+
+def _shown_directory(str output_directory):
+    """The output directory in front of a file name, as the original shows it."""
+    if output_directory in ("", "."):
+        return "./"
+    return output_directory.rstrip("/") + "/"

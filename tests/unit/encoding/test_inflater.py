@@ -1,0 +1,69 @@
+"""encoding.inflater: a deflated data set is looked into, not changed. PS3.5 A.5."""
+
+import zlib
+from pathlib import Path
+
+import pytest
+
+from dcmrecv.config.settings import StorageMode, StorageSettings
+from tests.builders import command, data_set, pdu
+from tests.builders.receiving import receiving
+from tests.builders.uids import DEFLATED_LE, EXPLICIT_LE
+
+
+def store(directory: Path, sent: bytes) -> tuple[int, str]:
+    """Status and fault of a deflated data set in normal mode."""
+    storage = StorageSettings(output_directory=str(directory), mode=StorageMode.NORMAL)
+    with receiving(storage=storage, transfer_syntaxes=[DEFLATED_LE]) as (peer, own):
+        peer.sendall(pdu.message(1, command.c_store_rq("1.2.9"), sent))
+        own.run()
+        return own.status, own.fault_text
+
+
+@pytest.mark.parametrize("pixel_bytes", [64, 60_000])
+def test_the_uids_of_a_deflated_data_set_reach_the_file_meta(
+    tmp_path: Path, pixel_bytes: int
+) -> None:
+    sent = data_set.object_of(
+        "1.2.3.4", pixel_bytes=pixel_bytes, transfer_syntax=DEFLATED_LE
+    )
+    assert store(tmp_path, sent) == (0, "")
+    stored = (tmp_path / "CT.1.2.9").read_bytes()
+    assert b"UI\x08\x001.2.3.4\0" in stored[: -len(sent)]
+    assert stored.endswith(sent)
+
+
+def test_a_stream_that_expands_a_thousandfold_is_walked_in_bounded_pieces(
+    tmp_path: Path,
+) -> None:
+    encoding = data_set.Encoding.of(EXPLICIT_LE)
+    inflated = data_set.identification("1.2.9", transfer_syntax=EXPLICIT_LE)
+    inflated += encoding.element(data_set.PIXEL_DATA, "OW", bytes(64 << 20))
+    assert store(tmp_path, data_set.deflate(inflated)) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (lambda stream: stream[:-20], "Deflated stream broken at offset"),
+        (lambda _: b"\x07" * 300, "Deflated stream broken at offset 0"),
+        (
+            lambda stream: zlib.compress(b"x" * 400),
+            "Deflated stream broken",
+        ),
+        (
+            lambda _: data_set.deflate(
+                data_set.object_of(transfer_syntax=EXPLICIT_LE)[:-9]
+            ),
+            "(7fe0,0010)",
+        ),
+    ],
+)
+def test_a_broken_stream_is_not_understood_and_leaves_nothing(
+    tmp_path: Path, damage, text: str
+) -> None:
+    stream = data_set.object_of(pixel_bytes=4_000, transfer_syntax=DEFLATED_LE)
+    status, fault = store(tmp_path, damage(stream))
+    assert status == 0xC000
+    assert text in fault
+    assert list(tmp_path.iterdir()) == []

@@ -116,6 +116,9 @@ SAME_MEANING: dict[str, bytes] = {
     "key before the first section": changed(
         b"[Plain]", b"TransferSyntax1 = BigEndianExplicit\n[Plain]"
     ),
+    "key of the supersection before": changed(
+        b"[Storage]", b"TransferSyntax3 = BigEndianExplicit\n[Storage]"
+    ),
     "unknown supersection": b"[[Other]]\n[Plain]\nRole1 = x\n" + CONFIGURATION,
     "unknown key": changed(_FIRST_SYNTAX, b"Comment = x\n" + _FIRST_SYNTAX),
     "unused empty list": changed(b"[Packed]", b"[Empty]\n[Packed]"),

@@ -92,7 +92,8 @@ def _compare(sent: Dataset, stored: Dataset, where: str, swap: bool) -> list[str
     found: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tags = {tag for ds in (sent, stored) for tag in ds if tag.element != 0}
+        elements = (element for ds in (sent, stored) for element in ds)
+        tags = {element.tag for element in elements if element.tag.element != 0}
         for tag in sorted(tags - {0xFFFCFFFC}):
             path = f"{where}{tag}"
             if tag not in sent or tag not in stored:

@@ -23,8 +23,8 @@ cdef struct Command:
     uint16_t field
     uint16_t message_id
     uint16_t data_set_type
-    Span sop_class              # without padding, 1..64 bytes, in the command buffer
-    Span sop_instance           # the same; empty in a C-ECHO-RQ
+    Span sop_class              # without padding, 0..64 bytes, in the command buffer
+    Span sop_instance           # the same, 1..64 bytes; none in a C-ECHO-RQ
 
 
 cdef enum CommandResult:

@@ -105,7 +105,7 @@ cdef CommandResult parse_command(
         if element == AFFECTED_SOP_CLASS_UID and not seen & HAS_CLASS:
             seen |= HAS_CLASS
             command.sop_class = _uid(value, length)
-            if not 1 <= command.sop_class.len <= UID_BYTES_MAX:
+            if command.sop_class.len > UID_BYTES_MAX:
                 seen |= BROKEN_CLASS
         elif element == AFFECTED_SOP_INSTANCE_UID and not seen & HAS_INSTANCE:
             seen |= HAS_INSTANCE

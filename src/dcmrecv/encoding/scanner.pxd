@@ -5,9 +5,9 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from dcmrecv.native.fault cimport Fault
 
 cdef enum:
-    # Deepest nesting read: a sequence and its item are two levels. The bound of DCMTK's
-    # later versions is 64 sequences; no SOP class of the standard comes near.
-    LEVELS_MAX = 128
+    # Deepest nesting read: a sequence and its item are two levels. The original has no
+    # bound but its stack; 1,024 sequences are far beyond any SOP class of the standard.
+    LEVELS_MAX = 2048
     CAPTURE_BYTES_MAX = 256     # of each wanted value; a UID has 64, a date 8
 
 
@@ -63,6 +63,7 @@ cdef class DatasetScanner:
     ) noexcept nogil
     cdef ScanResult scan(self, const uint8_t* data, size_t size) noexcept nogil
     cdef ScanResult finish(self) noexcept nogil
+    cdef bint _rest_is_padding(self) noexcept nogil
     cdef ScanResult _element(self) noexcept nogil
     cdef ScanResult _value(
         self, uint32_t tag, uint16_t vr, uint32_t length

@@ -106,13 +106,25 @@ cdef class DatasetScanner:
         """The data set ends here: is anything left open?"""
         if self.fault.code != 0:
             return SCAN_FAULT
-        if self.value_left > 0 or self.header_fill > 0:
+        if self.value_left > 0 or not self._rest_is_padding():
             return self._fail(DATA_SET_TRUNCATED, 0)
+        self.header_fill = 0
         self._pop_ended()
         if self.depth > 0:
             self.header_offset = self.offset
             return self._fail(DATA_SET_TRUNCATED, 0)
         return SCAN_OK
+
+    cdef bint _rest_is_padding(self) noexcept nogil:
+        """Are the last bytes, too few for an element, zeros? The original ignores them.
+
+        Differs: it ignores other bytes too, and so may lose the end of a data set.
+        """
+        cdef size_t i
+        for i in range(self.header_fill):
+            if self.header[i] != 0:
+                return False
+        return self.header_fill == 0 or self.depth == 0
 
     cdef ScanResult _element(self) noexcept nogil:
         """A header of `header_need` bytes is there; read it, or ask for 12 bytes."""
@@ -148,7 +160,7 @@ cdef class DatasetScanner:
         cdef Level* level = &self.levels[self.depth - 1]
         cdef uint64_t end
         if tag == TAG_SEQUENCE_DELIMITATION:
-            if level.end != UNDEFINED_END:
+            if level.end != UNDEFINED_END and level.end != self.offset:
                 return self._fail(UNEXPECTED_DELIMITER, 0)
             self.depth -= 1
             self.value_left = length
@@ -177,14 +189,14 @@ cdef class DatasetScanner:
         if self.depth > 0:
             level = &self.levels[self.depth - 1]
         if is_delimiter_group(tag):
+            # A delimiter at the very end of an item of defined length does no harm.
             if (
                 tag == TAG_ITEM_DELIMITATION
+                and length == 0
                 and level != NULL
-                and level.end == UNDEFINED_END
+                and (level.end == UNDEFINED_END or level.end == self.offset)
             ):
                 self.depth -= 1
-                self.value_left = length
-                self.capturing = NULL
                 return SCAN_OK
             return self._fail(UNEXPECTED_DELIMITER, 0)
         if length == UNDEFINED_LENGTH_VALUE:

@@ -80,7 +80,7 @@ cdef const char* _template(FaultCode code) noexcept nogil:
     if code == PDV_CONTEXT:
         return b"Bad presentation context ID: %llu"
     if code == PDV_KIND:
-        return b"DIMSE Unexpected PDV type (message control header bit 0: %llu)"
+        return b"DIMSE Unexpected PDV type"
     if code == CONTEXT_DIFFERS:
         return (
             b"Presentation Context ID of command (%llu) and data set (%llu) differs"

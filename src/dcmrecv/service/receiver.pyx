@@ -345,9 +345,19 @@ cdef class StoreReceiver:
         return self.command.message_id
 
     @property
+    def violation(self):
+        """FaultCode and its numbers (native/fault.pxd) of the last exception."""
+        return <int>self.fault.code, self.fault.a, self.fault.b
+
+    @property
     def is_store(self):
         """Was the last message a C-STORE-RQ?"""
         return self.command.field == C_STORE_RQ
+
+    @property
+    def in_data_set(self):
+        """Is a data set under way, so that whatever ends now cuts it short?"""
+        return self.reader.in_data_set
 
     @property
     def status(self):

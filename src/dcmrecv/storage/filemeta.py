@@ -1,5 +1,6 @@
 """File Meta Information, PS3.10 section 7.1, as a template without its two UIDs."""
 
+import functools
 import struct
 
 from dcmrecv.config.settings import (
@@ -23,6 +24,7 @@ def _short(element: int, vr: bytes, value: bytes) -> bytes:
     return struct.pack("<HH2sH", 2, element, vr, len(value)) + value
 
 
+@functools.lru_cache(maxsize=1024)  # senders come again, with the same contexts
 def file_meta_template(
     mode: StorageMode, transfer_syntax: str, calling_ae_title: str
 ) -> tuple[bytes, bytes]:

@@ -143,7 +143,9 @@ cdef class StoreSink:
         """Put the next name behind `directory` into `path`."""
         cdef size_t size = strlen(directory)
         cdef Span prefix = self.plan.prefix
-        if not _same(self.sop_class, self.plan.abstract_syntax):
+        if self.sop_class.len > 0 and not _same(
+            self.sop_class, self.plan.abstract_syntax
+        ):
             prefix = prefix_of_class(self.sop_class)
         self.naming.compose(prefix, self.sop_instance)
         if size + self.naming.name_size >= FINAL_PATH_MAX:

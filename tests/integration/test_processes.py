@@ -139,7 +139,7 @@ def test_with_a_queue_an_association_waits_for_a_worker() -> None:
 def test_one_association_at_a_time_serves_one_sender_after_the_other() -> None:
     """Nobody is rejected who comes right after the last one has gone."""
     with StandIn("--max", 1, "--spare", 1) as program:
-        for _ in range(50):
+        for _ in range(500):
             program.associate_and_leave()
 
 

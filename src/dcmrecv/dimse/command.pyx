@@ -132,10 +132,15 @@ cdef CommandResult _judge(
     const Command* command, uint32_t seen, Fault* fault
 ) noexcept nogil:
     """Is the command complete and one that we serve? Spec 6.3 for what is missed."""
+    cdef bint incomplete
     if not seen & HAS_FIELD:
         return _missing(fault, COMMAND_FIELD_TAG)
     if command.field != C_STORE_RQ and command.field != C_ECHO_RQ:
-        set_fault(fault, COMMAND_FIELD, command.field, 0)
+        # C-FIND, C-GET and C-MOVE have a priority, which DCMTK misses first.
+        incomplete = command.field in (0x0010, 0x0020, 0x0021) and not (
+            seen & HAS_PRIORITY
+        )
+        set_fault(fault, COMMAND_FIELD, command.field, incomplete)
         return COMMAND_REFUSED
     if not seen & HAS_CLASS:
         return _missing(fault, AFFECTED_SOP_CLASS_UID)
@@ -154,7 +159,10 @@ cdef CommandResult _judge(
     if not seen & HAS_INSTANCE:
         return _missing(fault, AFFECTED_SOP_INSTANCE_UID)
     if seen & BROKEN_INSTANCE:
-        return _impossible(fault, AFFECTED_SOP_INSTANCE_UID)
+        set_fault(
+            fault, COMMAND_VALUE, AFFECTED_SOP_INSTANCE_UID, command.sop_instance.len
+        )
+        return COMMAND_REFUSED
     if command.data_set_type == NO_DATA_SET:
         return _impossible(fault, DATA_SET_TYPE)
     return COMMAND_STORE

@@ -1,7 +1,7 @@
 """Connections that are not with a worker: from and to the workers, and past the limit.
 
 Owns the listeners, the supervisor's end of the channel and the waiting room. Accepts
-only while no worker can; never forks, never negotiates.
+only what no worker can; never forks, never negotiates.
 """
 
 import errno
@@ -47,9 +47,6 @@ class Reception:
 
     Attributes:
         worker_channel: the workers' end of the channel, for them to inherit.
-        saturated: no worker is idle, and none is starting.
-        full: and none may be started; so it may be for a moment only, while workers
-            look at connections that they hand over.
     """
 
     def __init__(
@@ -69,11 +66,9 @@ class Reception:
         self._epoll = select.epoll()
         self._epoll.register(self._channel, select.EPOLLIN)
         self._epoll.register(room.fileno(), select.EPOLLIN)
-        self._accepting = False
+        self._watching = False
         self._accept_after_ns = 0
-        self.saturated = False
-        self.full = False
-        self._full_since_ns = 0
+        self._full_since_ns: int | None = None
 
     def fileno(self) -> int:
         """Readable when serve_events() has something to do."""
@@ -93,7 +88,7 @@ class Reception:
     @property
     def is_waiting(self) -> bool:
         """Whether the next worker that gets idle has to ring."""
-        return self.saturated or self._room.ready > 0
+        return self._room.ready > 0
 
     def serve_events(self) -> None:
         """Look after everything that came."""
@@ -111,38 +106,45 @@ class Reception:
 
     def next_deadline_ns(self) -> int | None:
         """When to call expire() and balance() again; CLOCK_MONOTONIC."""
-        now_ns = time.monotonic_ns()
         moments = [self._room.next_deadline_ns(self._patience_ns())]
         if self.is_waiting:
-            moments.append(now_ns + CAREFUL_NS)
-        if self.full and now_ns < self._full_since_ns + PATIENCE_NS:
-            moments.append(self._full_since_ns + PATIENCE_NS)
+            moments.append(time.monotonic_ns() + CAREFUL_NS)
+            if self._full_since_ns is not None and self._is_patient():
+                moments.append(self._full_since_ns + PATIENCE_NS)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def balance(self, statuses: Sequence[WorkerStatus], max_workers: int) -> None:
-        """Give waiting connections to idle workers; without any, accept ourselves."""
+        """Give waiting connections to idle workers; accept what none of them can.
+
+        Args:
+            statuses: every worker.
+            max_workers: how many there may be.
+        """
         states = [status.state for status in statuses]
         idle = states.count(WorkerState.IDLE)
-        self.saturated = not idle and WorkerState.BOOTING not in states
-        was_full = self.full
-        self.full = self.saturated and len(states) >= max_workers
-        if self.full and not was_full:
+        booting = WorkerState.BOOTING in states
+        at_limit = len(states) >= max_workers
+        if not (at_limit and not idle and not booting):
+            self._full_since_ns = None
+        elif self._full_since_ns is None:
             self._full_since_ns = time.monotonic_ns()
-        if self.full and not self._queueing:
+        if self._full_since_ns is not None and not self._queueing:
             self._take_back()
         elif self._room.ready and is_empty(self.worker_channel):
             # With a queue one is always there for the worker that gets idle next, lest
             # it takes a newer connection from the listener.
             self._give(max(idle, int(self._queueing)))
         paused = time.monotonic_ns() < self._accept_after_ns
-        self._accept_ourselves(self.saturated and not paused)
+        # At the limit always: EPOLLEXCLUSIVE wakes us only when no worker waits, as the
+        # last in the row. A worker that is still starting would come after us.
+        self._watch((at_limit or not idle) and not booting and not paused)
 
     def close_doors(self) -> None:
         """No further associations: listeners closed, requests rejected, others closed.
 
         The listeners of the workers are shut down with ours, at this moment.
         """
-        self._accept_ourselves(False)
+        self._watch(False)
         self._take_back()
         for listener in self._listeners.values():
             self._accept(listener, BACKLOG)
@@ -166,12 +168,21 @@ class Reception:
         self._epoll.close()
         self._channel.close()
 
+    def _is_patient(self) -> bool:
+        """Whether the pool was not full all the time for as long as patience lasts.
+
+        For a moment it is while workers look at connections that they hand over.
+        """
+        full_since_ns = self._full_since_ns
+        return (
+            full_since_ns is None or time.monotonic_ns() < full_since_ns + PATIENCE_NS
+        )
+
     def _patience_ns(self) -> int | None:
         """How long a whole request waits for a worker before it is rejected."""
         if self._queueing:
             return None
-        full_for_ns = time.monotonic_ns() - self._full_since_ns if self.full else 0
-        return PATIENCE_NS if full_for_ns >= PATIENCE_NS else RECOVERY_NS
+        return RECOVERY_NS if self._is_patient() else PATIENCE_NS
 
     def _give(self, count: int) -> None:
         for _ in range(count):
@@ -205,13 +216,14 @@ class Reception:
             if not self._listeners:
                 self._room.drain()
 
-    def _accept_ourselves(self, wanted: bool) -> None:
-        if wanted == self._accepting:
+    def _watch(self, wanted: bool) -> None:
+        if wanted == self._watching:
             return
-        self._accepting = wanted
+        self._watching = wanted
         for descriptor in self._listeners:
             if wanted:
-                self._epoll.register(descriptor, select.EPOLLIN)
+                events = select.EPOLLIN | select.EPOLLEXCLUSIVE
+                self._epoll.register(descriptor, events)
             else:
                 self._epoll.unregister(descriptor)
 

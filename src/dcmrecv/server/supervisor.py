@@ -170,8 +170,10 @@ class Supervisor:
             while not self._is_done():
                 for descriptor, _ in self._epoll.poll(self._timeout_s()):
                     handlers[descriptor]()
-                self._reception.expire()
                 self._manage()
+                # After a look at the workers, so that nobody is rejected whom an idle
+                # one could have served.
+                self._reception.expire()
         finally:
             self._close()
         duration_s = (time.monotonic_ns() - started_ns) / SECOND_NS
@@ -212,21 +214,25 @@ class Supervisor:
         if self._shutdown is not None:
             self._carry_out(plan_shutdown(self._statuses(), now_ns, self._shutdown))
             return
+        # First ask to be told, then look: so nothing happens unseen in between.
+        self._board.ask_to_ring(
+            below=self._policy.spare_workers, always=self._reception.is_waiting
+        )
+        statuses = self._statuses()
         plan = plan_pool(
-            self._statuses(),
+            statuses,
             now_ns,
             self._policy,
             waiting=self._reception.waiting,
             spawn_after_ns=self._spawn_after_ns,
         )
         self._carry_out(plan)
-        statuses = self._statuses()
+        if plan.actions:
+            statuses = self._statuses()
         self._reception.balance(statuses, self._policy.max_workers)
-        full = len(statuses) >= self._policy.max_workers
-        self._board.ask_to_ring(
-            below=1 if full else self._policy.spare_workers,
-            always=self._reception.is_waiting,
-        )
+        if len(statuses) >= self._policy.max_workers:
+            # Nothing to do for us when they get busy.
+            self._board.ask_to_ring(below=0, always=self._reception.is_waiting)
         self._report_ready(statuses)
 
     def _report_ready(self, statuses: tuple[WorkerStatus, ...]) -> None:
@@ -244,7 +250,9 @@ class Supervisor:
             if child.told is not WorkerState.FREE
         }
         return tuple(
-            replace(status, state=told.get(status.index, status.state))
+            replace(status, state=told[status.index])
+            if status.index in told
+            else status
             for status in self._board.snapshot()
         )
 
@@ -380,7 +388,7 @@ class Supervisor:
 
     def _bury(self, pid: int, exit_code: int) -> None:
         child = self._children.pop(pid)
-        last = self._board.retire(child.index)
+        last, counters = self._board.retire(child.index)
         booting = last.state is WorkerState.BOOTING
         self._failed_starts = self._failed_starts + 1 if booting else 0
         if exit_code == EXIT_DONE:
@@ -401,7 +409,7 @@ class Supervisor:
         if last.state is WorkerState.BUSY:
             self._dead_tags.append(child.tag)
             self._clean_up()
-        elif not last.counters.associations:
+        elif not counters.associations:
             self._back_off()
 
     def _clean_up(self) -> None:

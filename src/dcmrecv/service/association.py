@@ -8,7 +8,7 @@ decisions in `ul.negotiation`.
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dcmrecv.config.logs import NETWORK_LOGGER
@@ -28,6 +28,7 @@ from dcmrecv.service import wording
 from dcmrecv.service.connection import Connection
 from dcmrecv.service.hosts import HostNames
 from dcmrecv.service.receiver import AcceptedContext, Outcome, StoreReceiver
+from dcmrecv.service.requests import AskedAssociation, AssociationRequests
 from dcmrecv.service.wording import Ending, Peer, StoreReport
 from dcmrecv.ul.items import AbortReason, AbortSource
 from dcmrecv.ul.negotiation import (
@@ -35,22 +36,17 @@ from dcmrecv.ul.negotiation import (
     REJECT_LOCAL_LIMIT,
     REJECT_NO_CONTEXT,
     REJECT_PROTOCOL_VERSION,
-    Negotiation,
     NegotiationPolicy,
     Note,
-    negotiate,
     proposed_roles,
 )
 from dcmrecv.ul.pdu import (
     ASSOCIATE_RQ_BYTES_MAX,
     HEADER_BYTES,
-    AssociationAccept,
     AssociationReject,
     AssociationRequest,
     PduType,
     ReleaseReply,
-    Result,
-    decode,
     encode,
     read_header,
 )
@@ -87,7 +83,7 @@ class Receiver(Protocol):
         self,
         *,
         fd: int,
-        contexts: list[AcceptedContext],
+        contexts: Sequence[AcceptedContext],
         calling_ae_title: str,
         max_pdu: int,
         peer_max_pdu: int,
@@ -161,12 +157,14 @@ class AssociationService:
     ) -> None:
         network = settings.network
         self._settings = settings
-        self._policy = NegotiationPolicy(
-            profile=profile,
-            promiscuous=network.promiscuous,
-            prefer_uncompressed=network.prefer_uncompressed,
-            ae_title=network.ae_title,
-            max_pdu=network.max_pdu,
+        self._requests = AssociationRequests(
+            NegotiationPolicy(
+                profile=profile,
+                promiscuous=network.promiscuous,
+                prefer_uncompressed=network.prefer_uncompressed,
+                ae_title=network.ae_title,
+                max_pdu=network.max_pdu,
+            )
         )
         self._slot = slot
         self._hosts = HostNames() if network.host_lookup else None
@@ -190,7 +188,7 @@ class AssociationService:
         owned = Connection(connection, self._settings.network.acse_timeout_s)
         association = _Association(
             self._settings,
-            self._policy,
+            self._requests,
             self._slot,
             self._hosts,
             self._receiver,
@@ -214,7 +212,7 @@ class _Association:
     def __init__(
         self,
         settings: Settings,
-        policy: NegotiationPolicy,
+        requests: AssociationRequests,
         slot: WorkerSlot,
         hosts: HostNames | None,
         receiver: Receiver,
@@ -222,7 +220,7 @@ class _Association:
         interrupts: Interrupts,
     ) -> None:
         self._network = settings.network
-        self._policy = policy
+        self._requests = requests
         self._slot = slot
         self._hosts = hosts
         self._receiver = receiver
@@ -301,14 +299,14 @@ class _Association:
     # The request and its answer
 
     def _request(self, received: bytes) -> None:
-        kind, length = read_header(received)
+        _, length = read_header(received)
         size = HEADER_BYTES + length
         if length > ASSOCIATE_RQ_BYTES_MAX:
             _logger.error(wording.request_too_large(length))
         elif self._debug:
             _logger.debug(wording.received_pdu(received[:size]))
         try:
-            request = decode(received[:size])
+            asked = self._requests.read(received[:size])
             if len(received) - size > _AHEAD_BYTES_MAX:
                 raise ProtocolViolation(
                     f"{len(received) - size} bytes behind the A-ASSOCIATE-RQ",
@@ -319,19 +317,17 @@ class _Association:
             _logger.error(wording.request_failed(str(violation), self.peer))
             self._abort(violation)
             return
-        if not isinstance(request, AssociationRequest):
-            raise TypeError(f"PDU type {kind} decoded as {type(request).__name__}")
-        self.peer = Peer(self.peer.address, request.calling_ae_title)
-        self._called_ae_title = request.called_ae_title
+        self.peer = Peer(self.peer.address, asked.request.calling_ae_title)
+        self._called_ae_title = asked.request.called_ae_title
         try:
-            self._answer(request, received[size:])
+            self._answer(asked, received[size:])
         except AssociationError as error:
             self._end_by(Ending(error=error))
 
-    def _answer(self, request: AssociationRequest, ahead: bytes) -> None:
-        self._log_request(request)
+    def _answer(self, asked: AskedAssociation, ahead: bytes) -> None:
+        self._log_request(asked.request)
         try:
-            negotiation = negotiate(request, self._policy)
+            negotiation = asked.negotiation
         except ProtocolViolation as violation:
             self._slot.increase("refused")
             _logger.error(wording.association_refused(self.peer, str(violation)))
@@ -341,10 +337,10 @@ class _Association:
             _logger.log(_NOTE_LEVELS[note], wording.NOTES[note])
         answer = negotiation.answer
         if isinstance(answer, AssociationReject):
-            self._reject(request, negotiation, answer)
+            self._reject(asked, answer)
         else:
-            self._accept(request, negotiation, answer)
-            self._serve_messages(request, negotiation, ahead)
+            self._accept(asked)
+            self._serve_messages(asked, ahead)
 
     def _log_request(self, request: AssociationRequest) -> None:
         if not request.supports_version_1:
@@ -368,12 +364,7 @@ class _Association:
             block = wording.request_block(request, self._network.max_pdu)
             _logger.log(self._block_level, block)
 
-    def _reject(
-        self,
-        request: AssociationRequest,
-        negotiation: Negotiation,
-        reject: AssociationReject,
-    ) -> None:
+    def _reject(self, asked: AskedAssociation, reject: AssociationReject) -> None:
         self._on(Event.REJECT)
         self._slot.increase("refused")
         if reject == REJECT_CALLED_AE_TITLE and self._network.ae_title is not None:
@@ -381,56 +372,41 @@ class _Association:
             _logger.error(wording.title_not_recognized(title, self.peer))
         if reject == REJECT_NO_CONTEXT:
             _logger.info(wording.NO_ACCEPTABLE_CONTEXTS)
-            self._log_answer(request, negotiation)
+            self._log_answer(asked)
         if reject != REJECT_PROTOCOL_VERSION:
             _logger.info(wording.refusing(reject))
-        self._connection.send(reject)
+        self._connection.send_encoded(asked.answer)
         self._connection.linger()
 
-    def _accept(
-        self,
-        request: AssociationRequest,
-        negotiation: Negotiation,
-        accept: AssociationAccept,
-    ) -> None:
-        max_length = request.user.max_length
+    def _accept(self, asked: AskedAssociation) -> None:
+        max_length = asked.request.user.max_length
         for warning in wording.max_send_pdv(max_length)[1]:
             _logger.warning(warning)
         self._on(Event.ACCEPT)
-        self._connection.send(accept)
+        self._connection.send_encoded(asked.answer)
         self._slot.increase("associations")
         if self._info:
             _logger.info(wording.acknowledged(max_length))
-        self._log_answer(request, negotiation)
+        self._log_answer(asked)
 
-    def _log_answer(
-        self, request: AssociationRequest, negotiation: Negotiation
-    ) -> None:
+    def _log_answer(self, asked: AskedAssociation) -> None:
         if self._blocks:
             own = self._network.max_pdu
-            block = wording.answer_block(request, own, negotiation)
+            block = wording.answer_block(asked.request, own, asked.negotiation)
             _logger.log(self._block_level, block)
 
     # The association
 
-    def _serve_messages(
-        self, request: AssociationRequest, negotiation: Negotiation, ahead: bytes
-    ) -> None:
+    def _serve_messages(self, asked: AskedAssociation, ahead: bytes) -> None:
         receiver = self._receiver
         failure: AssociationError | None = None
         try:
             receiver.begin(
                 fd=self._connection.fileno(),
-                contexts=[
-                    AcceptedContext(
-                        context.id, context.abstract_syntax, context.transfer_syntax
-                    )
-                    for context in negotiation.contexts
-                    if context.result == Result.ACCEPTANCE
-                ],
-                calling_ae_title=request.calling_ae_title,
+                contexts=asked.accepted,
+                calling_ae_title=asked.request.calling_ae_title,
                 max_pdu=self._network.max_pdu,
-                peer_max_pdu=request.user.max_length,
+                peer_max_pdu=asked.request.user.max_length,
                 dimse_timeout_s=self._network.dimse_timeout_s,
                 received=ahead,
                 report=self._info,

@@ -66,10 +66,24 @@ class Connection:
             AssociationTimeout: the peer takes nothing for the ACSE time-out.
             TransportError: the connection is gone.
         """
+        self.send_encoded(encode(pdu), timeout_s)
+
+    def send_encoded(self, data: bytes, timeout_s: float | None = None) -> None:
+        """Send the bytes of a PDU at once.
+
+        Raises:
+            AssociationTimeout: the peer takes nothing for the ACSE time-out.
+            TransportError: the connection is gone.
+        """
         limit = self._send_timeout_s if timeout_s is None else timeout_s
         try:
-            self._socket.settimeout(limit)
-            self._socket.sendall(encode(pdu))
+            # There nearly always is room, and then one system call will do.
+            self._socket.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                data = data[self._socket.send(data) :]
+            if data:
+                self._socket.settimeout(limit)
+                self._socket.sendall(data)
         except TimeoutError as error:
             message = "Peer does not read our answers"
             raise AssociationTimeout(message, "ACSE") from error

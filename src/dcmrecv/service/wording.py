@@ -340,7 +340,8 @@ def _identity_lines(identity: UserIdentity | None) -> list[str]:
             "2: Username/Password",
             [
                 f"Username: [{_c_string(identity.primary)}]",
-                f"Password: [{_c_string(identity.secondary)}]",
+                # Differs: DCMTK prints it in clear.
+                "Password: [not shown]",
             ],
         ),
         3: ("3: Kerberos", [f"Kerberos Service Ticket (not dumped) length: {primary}"]),

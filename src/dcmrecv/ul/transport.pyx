@@ -161,10 +161,11 @@ cdef class RawTransport(Transport):
             timeout = SEND_TIMEOUT_S * NS_PER_S
         if timeout != 0:
             deadline = self.io.monotonic_ns() + timeout
-        if events == POLLIN:
+        if events == POLLIN and not self.answered:
             # A sender with Nagle's algorithm holds the rest of a message back until we
             # acknowledge what came; the kernel would do that only 40 ms later. The
-            # option does not last, so it is set again before each wait.
+            # option does not last, so it is set again before each wait, except behind
+            # an answer, which carries the acknowledgement itself.
             setsockopt(self.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on))
         self.watched[0].events = events
         self.fills_unwatched = 0

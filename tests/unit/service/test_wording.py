@@ -316,7 +316,7 @@ def test_a_repeated_context_id_is_shown_answered_once() -> None:
 @pytest.mark.parametrize(
     ("kind", "lines"),
     [
-        (2, ["mode 2: Username/Password", "Username: [a]", "Password: [b\\n]"]),
+        (2, ["mode 2: Username/Password", "Username: [a]", "Password: [not shown]"]),
         (3, ["mode 3: Kerberos", "Kerberos Service Ticket (not dumped) length: 3"]),
         (4, ["mode 4: SAML", "SAML Assertion (not dumped) length: 3"]),
         (5, ["mode 5: JWT", "JSON Web Token (not dumped) length: 3"]),

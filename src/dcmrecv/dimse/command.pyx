@@ -44,16 +44,23 @@ cdef enum:
     BROKEN_INSTANCE = 128
 
 
+cdef inline bint _is_space(uint8_t byte) noexcept nogil:
+    return byte == c' ' or 9 <= byte <= 13
+
+
 cdef Span _uid(const uint8_t* value, size_t size) noexcept nogil:
-    """A UID without padding: ends at the first NUL, blanks around do not count."""
+    """A UID without padding: ends at the first NUL, white space around does not count.
+
+    White space is what isspace() says, as observed with the original.
+    """
     cdef Span uid
     cdef const void* nul = memchr(value, 0, size)
     if nul != NULL:
         size = <size_t>(<const uint8_t*>nul - value)
-    while size > 0 and value[0] == c' ':
+    while size > 0 and _is_space(value[0]):
         value += 1
         size -= 1
-    while size > 0 and value[size - 1] == c' ':
+    while size > 0 and _is_space(value[size - 1]):
         size -= 1
     uid.ptr = value
     uid.len = size

@@ -227,7 +227,7 @@ class _Association:
         self._connection = connection
         self._interrupts = interrupts
         self._state = State.STA2
-        self._overwriting_first = settings.storage.mode is StorageMode.BIT_PRESERVING
+        self._bit_preserving = settings.storage.mode is StorageMode.BIT_PRESERVING
         # Asked once: no line is put together that nobody will see.
         self._info = _logger.isEnabledFor(logging.INFO)
         self._debug = _logger.isEnabledFor(logging.DEBUG)
@@ -464,16 +464,17 @@ class _Association:
             path=receiver.path,
             fault_text=receiver.fault_text,
             fault_errno=receiver.fault_errno,
+            bit_preserving=self._bit_preserving,
         )
         # After a failure the old file is still there, whatever was tried.
         overwriting = receiver.overwritten and report.status == 0
         # DCMTK opens the file in bit preserving mode before it tells of the request.
-        if overwriting and self._overwriting_first:
+        if overwriting and self._bit_preserving:
             _logger.warning(wording.overwriting(report.path))
         _logger.info(wording.store_received(report.message_id))
         if self._debug:
             _logger.debug(wording.message_block(report))
-        if overwriting and not self._overwriting_first:
+        if overwriting and not self._bit_preserving:
             _logger.warning(wording.overwriting(report.path))
         if report.status != 0:
             _logger.error(wording.store_failed(report, self.peer))

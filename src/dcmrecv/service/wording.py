@@ -96,6 +96,7 @@ class StoreReport:
     path: str  # "" when there is no file
     fault_text: str = ""  # "" when there was no fault
     fault_errno: int = 0  # 0 when no system call is to blame
+    bit_preserving: bool = False  # whose failures DCMTK words in another way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -414,7 +415,9 @@ def store_answered(status: int) -> str:
 def store_failed(report: StoreReport, peer: Peer) -> str:
     """Why an object was not stored, what the peer was told, and who the peer is."""
     lines: list[str] = []
-    if report.status >> 8 == 0xA7 or report.fault_errno:
+    if report.fault_errno and report.bit_preserving:
+        lines += _unreadable(report.context_id, _cannot_fill(report))
+    elif report.status >> 8 == 0xA7 or report.fault_errno:
         lines.append(_cannot_store(report))
     elif report.fault_text != _EMPTY:
         lines += _unreadable(report.context_id, report.fault_text)
@@ -452,6 +455,13 @@ def _cannot_store(report: StoreReport) -> str:
     if not report.path:
         return f"cannot store received object: {reason}"
     return f"cannot store received object: {report.path}: {reason}"
+
+
+def _cannot_fill(report: StoreReport) -> str:
+    """What DCMTK says of a file into which a data set goes as it comes."""
+    if report.fault_text.startswith(("Cannot write", "Cannot close")):
+        return "0006:020a DIMSE receiveDataSetInFile: Cannot write to file"
+    return f"0006:020a DIMSE createFilestream: cannot create file '{report.path}'"
 
 
 def _unreadable(context_id: int, reason: str) -> list[str]:

@@ -47,6 +47,7 @@ cdef class StoreSink:
     cdef ScanResult _scan_window(self) noexcept nogil
     cdef ScanResult _finish_scan(self) noexcept nogil
     cdef void _take_scan_fault(self) noexcept nogil
+    cdef void _fail(self, const char* directory) noexcept nogil
     cdef bint _publish(self, const char* directory) noexcept nogil
     cdef bint _name(self, const char* directory) noexcept nogil
 

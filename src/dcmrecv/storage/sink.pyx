@@ -155,6 +155,12 @@ cdef class StoreSink:
         memcpy(self.path + size, self.naming.name, self.naming.name_size + 1)
         return True
 
+    cdef void _fail(self, const char* directory) noexcept nogil:
+        """The object is not stored; `path` says where it would have been."""
+        self.writer.discard()
+        if self.path[0] == 0:
+            self._name(directory)
+
     cdef bint _publish(self, const char* directory) noexcept nogil:
         """Close the file and give it its name; False leaves a fault.
 
@@ -200,7 +206,7 @@ cdef class BitPreservingSink(StoreSink):
         self.active = False
         self.data_set_size = self.image.data_set_size()
         if not (self._write_window() and self._publish(b"")):
-            self.writer.discard()
+            self._fail(b"")
         return self._status()
 
     cdef bint _write_window(self) noexcept nogil:
@@ -256,7 +262,8 @@ cdef class NormalSink(StoreSink):
         self.active = False
         self.data_set_size = self.image.data_set_size()
         if not self._finish():
-            self.writer.discard()
+            self._choose_directory(True)
+            self._fail(self.directory)
         return self._status()
 
     cdef bint _finish(self) noexcept nogil:

@@ -28,7 +28,15 @@ def test_the_group_length_does_not_matter(group_length: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "uid", [" 1.2.3.4 ", b"1.2.3.4\0", b"1.2.3.4\0\0\0", b"  1.2.3.4", b"1.2.3.4\0x"]
+    "uid",
+    [
+        " 1.2.3.4 ",
+        b"1.2.3.4\0",
+        b"1.2.3.4\0\0\0",
+        b"  1.2.3.4",
+        b"1.2.3.4\0x",
+        "\t1.2.3.4\r\n",
+    ],
 )
 def test_padding_is_not_part_of_a_uid(uid: str | bytes) -> None:
     assert parse(build.c_store_rq(uid))[3] == b"1.2.3.4"

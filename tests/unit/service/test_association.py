@@ -163,10 +163,10 @@ def test_an_accepted_association_is_handed_to_the_data_plane() -> None:
     (begun,) = receiver.begun
     assert begun.pop("fd") > 2
     assert begun == {
-        "contexts": [
+        "contexts": (
             AcceptedContext(1, CT_IMAGE, EXPLICIT_LE),
             AcceptedContext(5, VERIFICATION, IMPLICIT_LE),
-        ],
+        ),
         "calling_ae_title": " MODALITY",
         "max_pdu": 8_192,
         "peer_max_pdu": 20_000,

@@ -1,7 +1,7 @@
 """The log of the real program, line by line, at the default level and at -v.
 
-The expected lines are the original's (spec section 2); a line of ours that names the peer
-may follow an error. Comparisons with the original itself: `tests/parity`.
+The expected lines are the original's (spec section 2); a line of ours that names the
+peer may follow an error. Comparisons with the original itself: `tests/parity`.
 """
 
 import contextlib
@@ -219,8 +219,8 @@ def test_a_peer_cannot_forge_a_line(tmp_path: Path) -> None:
         (
             associate_rq(protocol_version=2),
             [
-                "E: Could not receive association request: DUL Unsupported peer protocol"
-                " 0002; expected 0001 in parseAssociate"
+                "E: Could not receive association request: DUL Unsupported peer"
+                " protocol 0002; expected 0001 in parseAssociate"
             ],
         ),
         (

@@ -385,12 +385,17 @@ def test_a_request_of_the_largest_size_is_served() -> None:
 
 
 def test_artim_ends_a_connection_without_request() -> None:
-    with StandIn("--acse", 1) as program:
+    with StandIn("--max", 8, "--acse", 1) as program:
         silent = program.connect(b"")
         half = program.connect(REQUEST[:3])
+        for _ in range(20):
+            program.associate_and_leave()
+        # Workers that are forked now must not keep a copy of that connection open.
+        others = [program.associate() for _ in range(7)]
         assert silent.answer == half.answer == ""
         program.wait_for_log("DUL network read timeout", times=2)
-        program.associate()
+        for scu in others:
+            assert scu.obey("bye") == ""
 
 
 def test_idle_connections_and_silent_associations_hurt_nobody() -> None:

@@ -106,9 +106,12 @@ class Reception:
 
     def next_deadline_ns(self) -> int | None:
         """When to call expire() and balance() again; CLOCK_MONOTONIC."""
+        now_ns = time.monotonic_ns()
         moments = [self._room.next_deadline_ns(self._patience_ns())]
+        if now_ns < self._accept_after_ns:
+            moments.append(self._accept_after_ns)
         if self.is_waiting:
-            moments.append(time.monotonic_ns() + CAREFUL_NS)
+            moments.append(now_ns + CAREFUL_NS)
             if self._full_since_ns is not None and self._is_patient():
                 moments.append(self._full_since_ns + PATIENCE_NS)
         return min((moment for moment in moments if moment is not None), default=None)

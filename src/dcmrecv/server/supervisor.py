@@ -10,6 +10,7 @@ import os
 import resource
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -461,4 +462,4 @@ def _raise_descriptor_limit() -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError):
         return soft
-    return hard
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard

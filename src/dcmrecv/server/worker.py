@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from dcmrecv.config.logs import APPLICATION_LOGGER
 from dcmrecv.config.settings import AssociationProfile, Settings
-from dcmrecv.errors import ExitCode
+from dcmrecv.errors import DcmrecvError, ExitCode
 from dcmrecv.native.slot import WorkerSlot
 from dcmrecv.server.handover import hand_over_patiently, take_over
 from dcmrecv.server.scoreboard import Scoreboard, WorkerState
@@ -331,7 +331,8 @@ def run_worker(equipment: Equipment, index: int, tag: str) -> int:
             tag,
         )
     except Exception as error:
-        logger.critical("Worker process cannot start: %s", error, exc_info=True)
+        bug = not isinstance(error, DcmrecvError | OSError)
+        logger.critical("Worker process cannot start: %s", error, exc_info=bug)
         return ExitCode.WORKER_BOOT
     try:
         return Worker(equipment, index, signals, service).run()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -323,6 +324,11 @@ def test_without_any_descriptor_nothing_spins(desk: Desk) -> None:
                 hoard.append(os.dup(0))
         desk.turn(BUSY)
         assert desk.reception.waiting == 1
+        desk.turn(BUSY)
+        poll = select.poll()
+        poll.register(desk.reception.fileno(), select.POLLIN)
+        assert poll.poll(0) == []
+        assert desk.reception.next_deadline_ns() is not None
     finally:
         for descriptor in hoard:
             os.close(descriptor)

@@ -245,7 +245,7 @@ def test_disk_faults_refuse_the_object_only(
         assert set(statuses.values()) <= {SUCCESS, OUT_OF_RESOURCES}
         assert_sacred(patient, statuses)
         refused += OUT_OF_RESOURCES in statuses.values()
-    assert refused >= len(WORK)
+    assert refused > 0
 
 
 @cases(CONNECTION)

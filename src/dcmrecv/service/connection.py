@@ -27,15 +27,14 @@ class Connection:
     """One accepted connection; owned until `close()`.
 
     Args:
-        connection: connected, in any blocking mode.
+        connection: connected, in any blocking mode, with TCP_NODELAY, which it has
+            from its listener.
         send_timeout_s: bound on every send, in seconds.
     """
 
     def __init__(self, connection: socket.socket, send_timeout_s: float) -> None:
         self._socket = connection
         self._send_timeout_s = min(send_timeout_s, _TIMEOUT_S_MAX)
-        with contextlib.suppress(OSError):  # slower, but not wrong, without it
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def fileno(self) -> int:
         """The descriptor; stays this object's."""

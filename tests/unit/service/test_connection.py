@@ -53,15 +53,6 @@ def running(action: object) -> Iterator[None]:
         assert not thread.is_alive()
 
 
-def test_a_pdu_is_sent_without_delay() -> None:
-    """TCP_NODELAY: the answer does not wait for an acknowledgement."""
-    with connected() as (peer, connection):
-        connection.send(ReleaseReply())
-        assert peer.recv(100) == pdu.release_rp()
-        with socket.socket(fileno=socket.dup(connection.fileno())) as same:
-            assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
-
-
 def test_a_peer_that_reads_nothing_is_a_timeout() -> None:
     """The whole PDU has one deadline."""
     large = AssociationAccept(

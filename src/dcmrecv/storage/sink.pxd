@@ -47,13 +47,14 @@ cdef class StoreSink:
     cdef ScanResult _scan_window(self) noexcept nogil
     cdef ScanResult _finish_scan(self) noexcept nogil
     cdef void _take_scan_fault(self) noexcept nogil
+    cdef bint _write_window(self, const char* directory) noexcept nogil
     cdef void _fail(self, const char* directory) noexcept nogil
     cdef bint _publish(self, const char* directory) noexcept nogil
     cdef bint _name(self, const char* directory) noexcept nogil
 
 
 cdef class BitPreservingSink(StoreSink):
-    cdef bint _write_window(self) noexcept nogil
+    pass
 
 
 cdef class NormalSink(StoreSink):
@@ -67,7 +68,7 @@ cdef class NormalSink(StoreSink):
     cdef bint directory_known
     cdef bint opened_elsewhere  # the temporary file lies above `directory`
 
-    cdef bint _write_window(self) noexcept nogil
+    cdef bint _write_described(self) noexcept nogil
     cdef bint _finish(self) noexcept nogil
     cdef bint _correct_meta(self) noexcept nogil
     cdef Span _uid(self, Capture* found, Span assumed) noexcept nogil

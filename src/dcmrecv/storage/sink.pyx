@@ -155,6 +155,21 @@ cdef class StoreSink:
         memcpy(self.path + size, self.naming.name, self.naming.name_size + 1)
         return True
 
+    cdef bint _write_window(self, const char* directory) noexcept nogil:
+        """Write the window; the file begins in `directory`. False leaves a fault."""
+        if self.fault.code != NO_FAULT:
+            return False
+        if self.writer.fd < 0:
+            if self.writer.open(directory, &self.fault) != WRITE_DONE:
+                return False
+        if self.writer.write(
+            self.image.window.base, self.image.window.fill, self.image.file_offset,
+            &self.fault,
+        ) != WRITE_DONE:
+            self.writer.discard()
+            return False
+        return True
+
     cdef void _fail(self, const char* directory) noexcept nogil:
         """The object is not stored; `path` says where it would have been."""
         self.writer.discard()
@@ -199,29 +214,15 @@ cdef class BitPreservingSink(StoreSink):
         self.image.begin(plan, sop_class, sop_instance)
 
     cdef void window_full(self) noexcept nogil:
-        self._write_window()
+        self._write_window(b"")
         self.image.next_window()
 
     cdef uint16_t end(self) noexcept nogil:
         self.active = False
         self.data_set_size = self.image.data_set_size()
-        if not (self._write_window() and self._publish(b"")):
+        if not (self._write_window(b"") and self._publish(b"")):
             self._fail(b"")
         return self._status()
-
-    cdef bint _write_window(self) noexcept nogil:
-        if self.fault.code != NO_FAULT:
-            return False
-        if self.writer.fd < 0:
-            if self.writer.open(b"", &self.fault) != WRITE_DONE:
-                return False
-        if self.writer.write(
-            self.image.window.base, self.image.window.fill, self.image.file_offset,
-            &self.fault,
-        ) != WRITE_DONE:
-            self.writer.discard()
-            return False
-        return True
 
 
 @cython.final
@@ -253,7 +254,7 @@ cdef class NormalSink(StoreSink):
 
     cdef void window_full(self) noexcept nogil:
         if self.fault.code == NO_FAULT and self._scan_window() == SCAN_OK:
-            self._write_window()
+            self._write_described()
         elif self.fault.code != NO_FAULT:
             self.writer.discard()
         self.image.next_window()
@@ -278,7 +279,7 @@ cdef class NormalSink(StoreSink):
             set_fault(&self.fault, PIXEL_REPRESENTATION, 0, 0)
             return False
         self._choose_directory(True)
-        if not (self._write_window() and self._correct_meta()):
+        if not (self._write_described() and self._correct_meta()):
             return False
         if self.opened_elsewhere and self.writer.make_directories(
             self.directory, &self.fault
@@ -286,22 +287,15 @@ cdef class NormalSink(StoreSink):
             return False
         return self._publish(self.directory)
 
-    cdef bint _write_window(self) noexcept nogil:
-        if self.fault.code != NO_FAULT:
-            return False
+    cdef bint _write_described(self) noexcept nogil:
+        """Write the window, into the directory that the data set names if it is known.
+
+        Without one the file begins in the output directory.
+        """
         self._choose_directory(False)
         if self.writer.fd < 0:
-            # Without a known directory the file begins in the output directory.
             self.opened_elsewhere = not self.directory_known
-            if self.writer.open(self.directory, &self.fault) != WRITE_DONE:
-                return False
-        if self.writer.write(
-            self.image.window.base, self.image.window.fill, self.image.file_offset,
-            &self.fault,
-        ) != WRITE_DONE:
-            self.writer.discard()
-            return False
-        return True
+        return self._write_window(self.directory)
 
     cdef void _choose_directory(self, bint final) noexcept nogil:
         """Take the directory from the Series Date, as soon as that is known."""

@@ -311,3 +311,14 @@ def test_directory_that_cannot_be_made_again_refuses(patient: Patient) -> None:
     assert not patient.output.exists()
     assert patient.work() == ALL_WELL
     assert_sacred(patient, ALL_WELL)
+
+
+@pytest.mark.parametrize("patient", MODES, indirect=True)
+def test_file_system_that_cannot_rename_without_replacing(patient: Patient) -> None:
+    """NFS answers EINVAL to RENAME_NOREPLACE; the file gets its name by a link."""
+    patient.begin()
+    patient.script.fail(Call.RENAMEAT, 1, errno.EINVAL)
+    assert patient.work() == ALL_WELL
+    assert patient.script.hits == 1
+    patient.script.clear()
+    assert_sacred(patient, ALL_WELL)

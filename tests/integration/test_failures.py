@@ -22,9 +22,10 @@ from tests.builders.command import (
     Response,
     c_store_rq,
 )
+from tests.builders.conversations import CONTEXTS, DIFFERENT, SAME
 from tests.builders.data_set import object_of
 from tests.builders.part10 import parse_part10
-from tests.builders.pdu import abort, message, release_rq
+from tests.builders.pdu import abort, associate_rq, message, release_rq
 from tests.peers.disks import small_disk, with_file_size_limit, without_privileges
 from tests.peers.load import Load
 from tests.peers.program import Program, files_below, storage_program
@@ -532,3 +533,46 @@ def test_senders_of_one_uid_never_see_a_mixture(
     files = stored(tmp_path / "out")
     assert list(files) == [NAME]
     assert files[NAME] in versions
+
+
+def mutated(wire: bytes, chance: random.Random) -> bytes:
+    """The bytes with one to four changes: flipped, cut out, doubled, overwritten."""
+    data = bytearray(wire)
+    for _ in range(chance.randrange(1, 5)):
+        at = chance.randrange(len(data))
+        size = chance.choice((1, 2, 4, 30))
+        kind = chance.randrange(4)
+        if kind == 0:
+            data[at] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            del data[at : at + size]
+        elif kind == 2:
+            data[at:at] = data[at : at + size]
+        else:
+            data[at : at + size] = chance.choice((b"\0", b"\xff")) * size
+    return bytes(data)
+
+
+def test_mutated_conversations_hurt_nobody(receiver: Program, tmp_path: Path) -> None:
+    """Six hundred conversations with errors in them: no worker dies of one."""
+    chance = random.Random(600)
+    wires = [
+        associate_rq(CONTEXTS) + conversation.wire
+        for conversation in (*SAME.values(), *DIFFERENT.values())
+        if len(conversation.wire) < 4_000
+    ]
+    for _ in range(600):
+        with RawScu(receiver.port) as scu, contextlib.suppress(PeerGone, OSError):
+            scu.send(mutated(chance.choice(wires), chance))
+            scu.finish_sending()
+            assert scu.is_closed()
+    for fault in ("internal error", "unexpectedly", "Traceback"):
+        assert fault not in receiver.log()
+    out = tmp_path / "out"
+    wait_until(
+        lambda: not any(path.name.startswith(".dcmrecv") for path in out.iterdir()),
+        "temporary files to go",
+    )
+    for content in files_below(out).values():
+        assert parse_part10(content).preamble == bytes(128)
+    assert_serves(receiver.port, out)

@@ -36,6 +36,7 @@ cdef struct SysIo:
     int (*renameat)(
         int dirfd, const char* old_path, const char* new_path, bint replace
     ) noexcept nogil
+    int (*linkat)(int dirfd, const char* old_path, const char* new_path) noexcept nogil
     int (*unlinkat)(int dirfd, const char* path) noexcept nogil
     int (*close)(int fd) noexcept nogil
     uint64_t (*monotonic_ns)() noexcept nogil

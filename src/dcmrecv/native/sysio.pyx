@@ -28,6 +28,10 @@ cdef extern from "<unistd.h>" nogil:
     ssize_t c_pread "pread"(int fd, void* data, size_t size, int64_t at)
     ssize_t c_pwrite "pwrite"(int fd, const void* data, size_t size, int64_t at)
     int c_ftruncate "ftruncate"(int fd, int64_t size)
+    int c_linkat "linkat"(
+        int old_dirfd, const char* old_path,
+        int new_dirfd, const char* new_path, int flags
+    )
     int c_unlinkat "unlinkat"(int dirfd, const char* path, int flags)
     int c_close "close"(int fd)
 
@@ -94,6 +98,12 @@ cdef int _renameat(
     return c_renameat(dirfd, old_path, new_path, replace)
 
 
+cdef int _linkat(
+    int dirfd, const char* old_path, const char* new_path
+) noexcept nogil:
+    return c_linkat(dirfd, old_path, dirfd, new_path, 0)
+
+
 cdef int _unlinkat(int dirfd, const char* path) noexcept nogil:
     return c_unlinkat(dirfd, path, 0)
 
@@ -118,6 +128,7 @@ _libc.pwrite = _pwrite
 _libc.ftruncate = _ftruncate
 _libc.mkdirat = _mkdirat
 _libc.renameat = _renameat
+_libc.linkat = _linkat
 _libc.unlinkat = _unlinkat
 _libc.close = _close
 _libc.monotonic_ns = _monotonic_ns

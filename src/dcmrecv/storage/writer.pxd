@@ -28,6 +28,7 @@ cdef class FileWriter:
     cdef uint64_t counter       # of temporary names
     cdef int fd                 # -1: no file is open
     cdef char temporary[TEMPORARY_PATH_MAX]     # "" when there is none on disk
+    cdef bint links             # the file system cannot rename without replacing
 
     cdef WriteResult open(self, const char* directory, Fault* fault) noexcept nogil
     cdef WriteResult write(
@@ -41,6 +42,7 @@ cdef class FileWriter:
     cdef WriteResult publish(
         self, const char* path, bint replace, Fault* fault
     ) noexcept nogil
+    cdef WriteResult _link(self, const char* path, Fault* fault) noexcept nogil
     cdef WriteResult make_directories(
         self, const char* directory, Fault* fault
     ) noexcept nogil

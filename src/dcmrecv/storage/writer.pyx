@@ -8,7 +8,16 @@ what to do about a fault.
 import os
 
 cimport cython
-from libc.errno cimport EEXIST, EINTR, EIO, ENAMETOOLONG, ENOENT, errno
+from libc.errno cimport (
+    EEXIST,
+    EINTR,
+    EINVAL,
+    EIO,
+    ENAMETOOLONG,
+    ENOENT,
+    ENOSYS,
+    errno,
+)
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, strlen
 
@@ -55,6 +64,7 @@ cdef class FileWriter:
         self.fd = -1
         self.root_fd = -1
         self.counter = 0
+        self.links = False
         self.temporary[0] = 0
         if len(encoded) >= TAG_BYTES_MAX:
             raise ValueError(f"tag longer than {TAG_BYTES_MAX - 1} characters: {tag}")
@@ -234,12 +244,30 @@ cdef class FileWriter:
         WRITE_EXISTS when the name is taken and `replace` is not set; then nothing has
         changed and publish() can be called again.
         """
+        if self.links and not replace:
+            return self._link(path, fault)
         while self.io.renameat(self.root_fd, self.temporary, path, replace) != 0:
             if errno == EEXIST and not replace:
+                return WRITE_EXISTS
+            if (errno == EINVAL or errno == ENOSYS) and not replace:
+                # NFS and some FUSE file systems have no RENAME_NOREPLACE.
+                self.links = True
+                return self._link(path, fault)
+            if errno != EINTR:
+                set_os_fault(fault, PUBLISH_FILE, errno)
+                return WRITE_FAULT
+        self.temporary[0] = 0
+        return WRITE_DONE
+
+    cdef WriteResult _link(self, const char* path, Fault* fault) noexcept nogil:
+        """publish() in two calls: the final name appears whole, then the other goes."""
+        while self.io.linkat(self.root_fd, self.temporary, path) != 0:
+            if errno == EEXIST:
                 return WRITE_EXISTS
             if errno != EINTR:
                 set_os_fault(fault, PUBLISH_FILE, errno)
                 return WRITE_FAULT
+        self.io.unlinkat(self.root_fd, self.temporary)
         self.temporary[0] = 0
         return WRITE_DONE
 

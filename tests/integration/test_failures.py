@@ -148,6 +148,7 @@ def test_a_lost_sender_leaves_nothing(
     with RawScu(receiver.port) as scu:
         scu.associate()
         lose(scu)
+    receiver.wait_for_log("Unable to receive C-STORE dataset")
     wait_until(lambda: len(files_below(out)) == 1, "the unfinished file to go")
     assert stored(out) == {NAME: OLD}
     assert_serves(receiver.port, out)

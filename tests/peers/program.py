@@ -52,12 +52,16 @@ def is_listening(port: int) -> bool:
 
 
 def files_below(directory: Path) -> dict[str, bytes]:
-    """Every file, hidden ones too, by its path below the directory."""
-    return {
-        str(path.relative_to(directory)): path.read_bytes()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
+    """Every file, hidden ones too, by its path below the directory.
+
+    A file that goes away meanwhile is none.
+    """
+    files = {}
+    for path in sorted(directory.rglob("*")):
+        if path.is_file():
+            with contextlib.suppress(FileNotFoundError):
+                files[str(path.relative_to(directory))] = path.read_bytes()
+    return files
 
 
 @dataclass(slots=True)

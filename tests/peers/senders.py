@@ -12,8 +12,10 @@ from pathlib import Path
 import pynetdicom
 from pydicom.uid import UID
 from pynetdicom import AE
+from pynetdicom.association import Association
 
 from tests.builders.samples import Sample
+from tests.peers.waiting import wait_until
 
 DEADLINE_S = 60.0
 ANSWER_S = 15.0
@@ -106,6 +108,7 @@ def pynetdicom_send(port: int, samples: Iterable[Sample]) -> dict[str, int]:
         for number, sample in enumerate(wanted, 1):
             if not association.is_established:
                 raise ConnectionError(f"association lost after {number - 1} objects")
+            _pause_reactor(association)
             answer = association.send_c_store(sample.path, msg_id=number)
             statuses[sample.sop_instance_uid] = answer.Status if answer else -1
         association.release()
@@ -113,6 +116,17 @@ def pynetdicom_send(port: int, samples: Iterable[Sample]) -> dict[str, int]:
         association.abort()
         pynetdicom._config.STORE_SEND_CHUNKED_DATASET = chunked
     return statuses
+
+
+def _pause_reactor(association: Association) -> None:
+    """Keep pynetdicom's own thread from taking the answer away from the sender.
+
+    `send_c_store()` pauses that thread, too, but may believe that it has when the thread
+    is about to go on; an answer that comes at once is then lost.
+    """
+    checkpoint = association._reactor_checkpoint
+    checkpoint.clear()
+    wait_until(lambda: checkpoint._cond._waiters, "pynetdicom's thread to pause")
 
 
 def _needed_contexts(samples: Iterable[Sample]) -> set[tuple[UID, UID]]:

@@ -10,7 +10,8 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 PROFILE = "-xf /etc/dcmtk/storescp.cfg Default"
-ORIGINAL = f"dcmrecv {PROFILE} -od {{directory}} -pdu {{pdu}}"
+STORESCP = f"/usr/bin/storescp {PROFILE} +B --fork"
+ORIGINAL = f"/usr/bin/dcmrecv {PROFILE} -od {{directory}} -pdu {{pdu}}"
 OURS = f"{{python}} -m dcmrecv {PROFILE} -od {{directory}} -pdu {{pdu}}"
 YARDSTICK = "{yardstick} --directory {directory} --max-pdu {pdu} --workers {workers}"
 
@@ -65,7 +66,7 @@ CONTENDERS = {
         Contender(name="original-stock", command=ORIGINAL, slow=True),
         Contender(
             name="storescp+B-fork",
-            command=f"storescp {PROFILE} +B --fork -od {{directory}} -pdu {{pdu}}",
+            command=f"{STORESCP} -od {{directory}} -pdu {{pdu}}",
             environment=NODELAY,
             forks=True,
             original="original+B",

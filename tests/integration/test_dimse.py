@@ -44,9 +44,8 @@ from tests.builders.conversations import (
     store,
 )
 from tests.builders.data_set import encapsulated_object, object_of
-from tests.builders.part10 import parse_part10
 from tests.builders.pdu import fragmented, message, p_data_tf, release_rq
-from tests.peers.program import Program, files_below, storage_program
+from tests.peers.program import Program, data_sets_below, storage_program
 from tests.peers.scu import RawScu
 
 NORMAL, BIT_PRESERVING, IGNORE = "--normal", "--bit-preserving", "--ignore"
@@ -107,16 +106,8 @@ def scu(
         yield peer
 
 
-def stored(output: Path) -> dict[str, bytes]:
-    """Data set by file name, hidden files too."""
-    return {
-        name: parse_part10(content).data_set
-        for name, content in files_below(output).items()
-    }
-
-
 def is_stored(mode: str, data_set: bytes = OBJECT, uid: str = "1.2.3.4.5") -> object:
-    """What `stored()` has to be after a Success."""
+    """What `data_sets_below()` has to be after a Success."""
     return {} if mode == IGNORE else {f"CT.{uid}": data_set}
 
 
@@ -149,7 +140,7 @@ def test_success_has_exactly_these_elements(
     assert response.number(DATA_SET_TYPE) == NO_DATA_SET
     assert response.raw[AFFECTED_SOP_CLASS_UID] == uids.CT_IMAGE.encode() + b"\0"
     assert response.raw[AFFECTED_SOP_INSTANCE_UID] == b"1.2.3.4.5\0"
-    assert stored(output) == is_stored(mode)
+    assert data_sets_below(output) == is_stored(mode)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +188,7 @@ def test_harmless_oddities_of_a_request_are_accepted(
     scu.send(SAME[name].said)
     assert scu.read_response().status == SUCCESS
     scu.release()
-    assert stored(output) == is_stored(mode)
+    assert data_sets_below(output) == is_stored(mode)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +224,7 @@ def test_impossible_message_is_aborted_without_a_file(
     """Spec 6.3 and 6.4: abort(0,0), never a response."""
     scu.send(SAME[name].said)
     assert scu.transcript() == ["abort 0,0"]
-    assert stored(output) == {}
+    assert data_sets_below(output) == {}
 
 
 def test_data_set_on_another_context_is_aborted_without_a_file(
@@ -242,7 +233,7 @@ def test_data_set_on_another_context_is_aborted_without_a_file(
     """The original leaves the file in +B (spec 6.2); without an answer we have none."""
     scu.send(DIFFERENT["data set on another context"].said)
     assert scu.transcript() == ["abort 0,0"]
-    assert stored(output) == {}
+    assert data_sets_below(output) == {}
 
 
 def test_context_that_changes_within_a_data_set_is_aborted(
@@ -252,7 +243,7 @@ def test_context_that_changes_within_a_data_set_is_aborted(
     scu.send(p_data_tf(command_pdv(STORE_RQ), data_pdv(OBJECT[:100], last=False)))
     scu.send(p_data_tf(data_pdv(OBJECT[100:], context=MR)))
     assert scu.transcript() == ["abort 0,0"]
-    assert stored(output) == {}
+    assert data_sets_below(output) == {}
 
 
 def test_every_unserved_command_is_aborted(
@@ -294,16 +285,16 @@ def test_odd_data_set_gets_its_status_and_the_association_goes_on(
     assert response.status == expected
     if expected == SUCCESS:
         assert list(response.raw) == RESPONSE_ELEMENTS
-        assert stored(output) == is_stored(mode, data_set)
+        assert data_sets_below(output) == is_stored(mode, data_set)
     else:
         assert sorted(response.raw) == sorted([*RESPONSE_ELEMENTS, ERROR_COMMENT])
         assert 0 < len(response.error_comment) <= 64
         assert len(response.raw[ERROR_COMMENT]) % 2 == 0
-        assert stored(output) == {}
+        assert data_sets_below(output) == {}
     assert scu.store(OBJECT).status == SUCCESS
     assert scu.echo().status == SUCCESS
     scu.release()
-    assert stored(output) == is_stored(mode)
+    assert data_sets_below(output) == is_stored(mode)
 
 
 def test_error_comment_says_where_the_data_set_breaks(
@@ -329,7 +320,7 @@ def test_classes_and_instances_are_not_compared(
     assert response.text(AFFECTED_SOP_CLASS_UID) == uids.MR_IMAGE
     assert response.text(AFFECTED_SOP_INSTANCE_UID) == "9.8.7"
     scu.release()
-    assert stored(output) == ({} if mode == IGNORE else {"MR.9.8.7": OBJECT})
+    assert data_sets_below(output) == ({} if mode == IGNORE else {"MR.9.8.7": OBJECT})
 
 
 def test_many_messages_over_one_association(
@@ -344,7 +335,7 @@ def test_many_messages_over_one_association(
             response = scu.store(object_of(uid), uid, message_id=number)
             assert (response.status, response.message_id) == (SUCCESS, number)
     scu.release()
-    assert len(stored(output)) == (0 if mode == IGNORE else 160)
+    assert len(data_sets_below(output)) == (0 if mode == IGNORE else 160)
 
 
 def test_release_within_a_data_set_is_answered_and_stores_nothing(
@@ -354,7 +345,7 @@ def test_release_within_a_data_set_is_answered_and_stores_nothing(
     scu.send(p_data_tf(command_pdv(STORE_RQ), data_pdv(OBJECT[:100], last=False)))
     scu.send(release_rq())
     assert scu.transcript() == ["release"]
-    assert stored(output) == {}
+    assert data_sets_below(output) == {}
 
 
 def test_connection_is_closed_soon_after_the_release(scu: RawScu) -> None:
@@ -382,7 +373,7 @@ def test_dimse_time_out_covers_every_wait(tmp_path: Path, said: bytes) -> None:
         peer.send(said)
         assert peer.ending() == "abort 0,0"
         program.wait_for_log("timeout")
-    assert stored(tmp_path / "out") == {}
+    assert data_sets_below(tmp_path / "out") == {}
 
 
 def test_dimse_time_out_counts_from_the_last_byte(tmp_path: Path) -> None:

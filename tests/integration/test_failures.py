@@ -1,14 +1,12 @@
 """Success is sacred: whatever fails, nobody is told that a lost object is stored.
 
 After a failed store there is no file under a final name, an older copy is as it was, no
-temporary file is left, and the status is not Success. DECISIONS.md, rows 2 to 5 and 10.
+temporary file is left, and the status is not Success. DECISIONS.md, rows 2 to 5.
 """
 
 import contextlib
-import os
 import random
 import shutil
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,9 +25,13 @@ from tests.builders.data_set import object_of
 from tests.builders.part10 import parse_part10
 from tests.builders.pdu import abort, associate_rq, message, release_rq
 from tests.peers.disks import small_disk, with_file_size_limit, without_privileges
-from tests.peers.load import Load
-from tests.peers.program import Program, files_below, storage_program
-from tests.peers.scu import PeerGone, RawScu
+from tests.peers.program import (
+    Program,
+    data_sets_below,
+    files_below,
+    storage_program,
+)
+from tests.peers.scu import PeerGone, RawScu, store_alone
 from tests.peers.waiting import wait_until
 
 UID = "1.2.3"
@@ -53,23 +55,6 @@ def receiver(tmp_path: Path, mode: str) -> Iterator[Program]:
         yield program
 
 
-def stored(directory: Path) -> dict[str, bytes]:
-    """The data set of every file below a directory, hidden ones too."""
-    return {
-        name: parse_part10(content).data_set
-        for name, content in files_below(directory).items()
-    }
-
-
-def store(port: int, data_set: bytes = NEW, uid: str = UID) -> Response:
-    """Store one object over an association of its own."""
-    with RawScu(port) as scu:
-        scu.associate()
-        response = scu.store(data_set, uid)
-        scu.release()
-    return response
-
-
 def assert_refused(response: Response, status: int = OUT_OF_RESOURCES) -> None:
     """A failure status, and an Error Comment that a sender can show. PS3.7 Annex C."""
     assert response.status == status
@@ -79,8 +64,8 @@ def assert_refused(response: Response, status: int = OUT_OF_RESOURCES) -> None:
 def assert_serves(port: int, out: Path) -> None:
     """The receiver stores another object now."""
     data_set = object_of("1.9.9")
-    assert store(port, data_set, "1.9.9").status == SUCCESS
-    assert stored(out).pop("CT.1.9.9") == data_set
+    assert store_alone(port, data_set, "1.9.9").status == SUCCESS
+    assert data_sets_below(out).pop("CT.1.9.9") == data_set
 
 
 def cut_inside_a_pdv(scu: RawScu) -> None:
@@ -144,13 +129,13 @@ def test_a_lost_sender_leaves_nothing(
 ) -> None:
     """No trace of an object that did not come whole; the older copy stays."""
     out = tmp_path / "out"
-    assert store(receiver.port, OLD).status == SUCCESS
+    assert store_alone(receiver.port, OLD, UID).status == SUCCESS
     with RawScu(receiver.port) as scu:
         scu.associate()
         lose(scu)
     receiver.wait_for_log("Unable to receive C-STORE dataset")
     wait_until(lambda: len(files_below(out)) == 1, "the unfinished file to go")
-    assert stored(out) == {NAME: OLD}
+    assert data_sets_below(out) == {NAME: OLD}
     assert_serves(receiver.port, out)
 
 
@@ -159,7 +144,7 @@ def test_nothing_is_visible_before_it_is_whole(
 ) -> None:
     """While an object arrives, readers see the older copy or no file at all."""
     out = tmp_path / "out"
-    store(receiver.port, OLD)
+    store_alone(receiver.port, OLD, UID)
     with RawScu(receiver.port) as scu:
         scu.associate()
         scu.send(WHOLE[:-1])
@@ -169,7 +154,7 @@ def test_nothing_is_visible_before_it_is_whole(
         assert parse_part10((out / NAME).read_bytes()).data_set == OLD
         scu.send(WHOLE[-1:])
         assert scu.read_response().status == SUCCESS
-        assert stored(out) == {NAME: NEW}
+        assert data_sets_below(out) == {NAME: NEW}
         scu.release()
 
 
@@ -183,9 +168,9 @@ def test_broken_data_set_is_refused_and_the_association_goes_on(
         assert scu.store(OLD, UID).status == SUCCESS
         for broken in (NEW[:-1_000], NEW[:-1], b"\xff" * 4_000, OLD[4:]):
             assert_refused(scu.store(broken, UID), CANNOT_UNDERSTAND)
-            assert stored(out) == {NAME: OLD}
+            assert data_sets_below(out) == {NAME: OLD}
         assert scu.store(NEW, UID).status == SUCCESS
-        assert stored(out) == {NAME: NEW}
+        assert data_sets_below(out) == {NAME: NEW}
         scu.release()
 
 
@@ -200,10 +185,10 @@ def test_full_disk_is_refused_until_there_is_room(tmp_path: Path, mode: str) -> 
             assert scu.store(fitting, UID).status == SUCCESS
             for _ in range(3):
                 assert_refused(scu.store(NEW, UID))
-                assert stored(disk.directory) == {NAME: fitting}
+                assert data_sets_below(disk.directory) == {NAME: fitting}
             (disk.directory / NAME).unlink()
             assert scu.store(fitting, UID).status == SUCCESS
-            assert stored(disk.directory) == {NAME: fitting}
+            assert data_sets_below(disk.directory) == {NAME: fitting}
             scu.release()
 
 
@@ -228,7 +213,7 @@ def test_many_small_objects_on_a_disk_that_fills_up(tmp_path: Path, mode: str) -
                     assert_refused(response)
             scu.release()
         assert len(kept) > 50
-        assert stored(disk.directory) == kept
+        assert data_sets_below(disk.directory) == kept
 
 
 def test_file_size_limit_is_refused(tmp_path: Path, mode: str) -> None:
@@ -239,7 +224,7 @@ def test_file_size_limit_is_refused(tmp_path: Path, mode: str) -> None:
         scu.associate()
         assert scu.store(OLD, UID).status == SUCCESS
         assert_refused(scu.store(NEW, UID))
-        assert stored(tmp_path / "out") == {NAME: OLD}
+        assert data_sets_below(tmp_path / "out") == {NAME: OLD}
         assert scu.echo().status == SUCCESS
         scu.release()
 
@@ -257,10 +242,10 @@ def test_read_only_directory_is_refused_until_it_is_writable(
         out.chmod(0o555)
         assert_refused(scu.store(NEW, UID))
         assert_refused(scu.store(object_of("1.7"), "1.7"))
-        assert stored(out) == {NAME: OLD}
+        assert data_sets_below(out) == {NAME: OLD}
         out.chmod(0o755)
         assert scu.store(NEW, UID).status == SUCCESS
-        assert stored(out) == {NAME: NEW}
+        assert data_sets_below(out) == {NAME: NEW}
         scu.release()
 
 
@@ -272,10 +257,33 @@ def test_vanished_directory_is_made_again(receiver: Program, tmp_path: Path) -> 
         assert scu.store(OLD, UID).status == SUCCESS
         shutil.rmtree(out)
         assert scu.store(NEW, UID).status == SUCCESS
-        assert stored(out) == {NAME: NEW}
+        assert data_sets_below(out) == {NAME: NEW}
         scu.release()
     shutil.rmtree(out)
     assert_serves(receiver.port, out)
+
+
+@pytest.mark.parametrize("in_the_way", [False, True], ids=["missing", "a file"])
+def test_workers_start_while_the_directory_is_missing(
+    receiver: Program, tmp_path: Path, in_the_way: bool
+) -> None:
+    """More associations than spare workers: new ones start, the service goes on."""
+    out = tmp_path / "out"
+    with contextlib.ExitStack() as stack:
+        shutil.rmtree(out)
+        if in_the_way:
+            out.write_bytes(b"in the way")
+        scus = [stack.enter_context(RawScu(receiver.port)) for _ in range(8)]
+        for scu in scus:
+            scu.associate()
+        if in_the_way:
+            for scu in scus:
+                assert_refused(scu.store(OLD, UID))
+            out.unlink()
+        for number, scu in enumerate(scus):
+            assert scu.store(OLD, f"1.2.{number}").status == SUCCESS
+            scu.release()
+    assert data_sets_below(out) == {f"CT.1.2.{number}": OLD for number in range(8)}
 
 
 def test_file_in_the_place_of_the_directory_is_refused(
@@ -291,7 +299,7 @@ def test_file_in_the_place_of_the_directory_is_refused(
         assert out.read_bytes() == b"in the way"
         out.unlink()
         assert scu.store(NEW, UID).status == SUCCESS
-        assert stored(out) == {NAME: NEW}
+        assert data_sets_below(out) == {NAME: NEW}
         scu.release()
 
 
@@ -322,7 +330,7 @@ def test_file_in_the_place_of_a_subdirectory_is_refused(tmp_path: Path) -> None:
         assert files_below(out) == {"data": b"in the way"}
         (out / "data").unlink()
         assert scu.store(data_set, UID).status == SUCCESS
-        assert stored(out) == {f"data/2020/01/02/{NAME}": data_set}
+        assert data_sets_below(out) == {f"data/2020/01/02/{NAME}": data_set}
         scu.release()
 
 
@@ -333,179 +341,10 @@ def test_symbolic_link_under_the_final_name_is_replaced_not_followed(
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     elsewhere.write_bytes(b"untouched")
     (out / NAME).symlink_to(elsewhere)
-    assert store(receiver.port, NEW).status == SUCCESS
+    assert store_alone(receiver.port, NEW, UID).status == SUCCESS
     assert elsewhere.read_bytes() == b"untouched"
     assert not (out / NAME).is_symlink()
-    assert stored(out) == {NAME: NEW}
-
-
-def test_killed_worker_costs_its_own_association_only(
-    receiver: Program, tmp_path: Path
-) -> None:
-    """kill -9 within an object: nothing of it stays, everybody else is served."""
-    out = tmp_path / "out"
-    store(receiver.port, OLD)
-    with RawScu(receiver.port) as victim, RawScu(receiver.port) as neighbour:
-        victim.associate()
-        neighbour.associate()
-        victim.send(WHOLE[:-1])
-        wait_until(lambda: len(files_below(out)) == 2, "a temporary file")
-        os.kill(writer_of(receiver), signal.SIGKILL)
-        assert victim.is_closed()
-        wait_until(lambda: len(files_below(out)) == 1, "the temporary file to go")
-        assert stored(out) == {NAME: OLD}
-        assert neighbour.store(NEW, UID).status == SUCCESS
-        neighbour.release()
-    assert stored(out) == {NAME: NEW}
-    assert_serves(receiver.port, out)
-
-
-def descriptors(pid: int) -> set[str]:
-    """Where the descriptors of a process lead; none when it has gone."""
-    folder = Path(f"/proc/{pid}/fd")
-    try:
-        return {os.readlink(link) for link in folder.iterdir()}
-    except FileNotFoundError:
-        return set()
-
-
-def writer_of(receiver: Program) -> int:
-    """The worker that has a temporary file open."""
-    return next(
-        pid
-        for pid in receiver.processes()[1:]
-        if any(".part" in Path(target).name for target in descriptors(pid))
-    )
-
-
-def kill_a_worker(receiver: Program) -> bool:
-    """SIGKILL to any worker; False when there is none at this moment."""
-    with contextlib.suppress(ProcessLookupError, IndexError):
-        os.kill(random.choice(receiver.processes()[1:]), signal.SIGKILL)
-        return True
-    return False
-
-
-def test_every_success_is_whole_while_workers_are_killed(
-    receiver: Program, tmp_path: Path
-) -> None:
-    """kill -9 of workers under load, twenty times."""
-    out = tmp_path / "out"
-    with Load(receiver.port) as load:
-        for _ in range(20):
-            promised = len(load.stored)
-            load.wait_for(lambda: kill_a_worker(receiver), "a worker to kill")
-            load.wait_for(lambda n=promised: len(load.stored) > n + 8, "more objects")
-    assert load.lost > 0
-    assert_promises_kept(receiver, out, load)
-
-
-def test_every_success_is_whole_after_sigterm_under_load(
-    receiver: Program, tmp_path: Path
-) -> None:
-    """DECISIONS row 10: the first SIGTERM drains, exit code 0, nothing unfinished."""
-    with Load(receiver.port) as load:
-        load.wait_for(lambda: len(load.stored) > 20, "some objects")
-        assert receiver.stop() == 0
-    assert_promises_kept(receiver, tmp_path / "out", load)
-    assert receiver.processes() == [receiver.process.pid]
-
-
-def test_second_signal_ends_at_once_and_leaves_nothing_unfinished(
-    receiver: Program, tmp_path: Path
-) -> None:
-    """DECISIONS row 10: the association is aborted, the partial file removed."""
-    out = tmp_path / "out"
-    store(receiver.port, OLD)
-    with RawScu(receiver.port) as scu:
-        scu.associate()
-        scu.send(WHOLE[:-1])
-        wait_until(lambda: len(files_below(out)) == 2, "a temporary file")
-        receiver.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: refuses(receiver.port), "no new associations")
-        assert receiver.process.poll() is None
-        receiver.stop()
-        assert scu.ending() == "abort 0,0"
-    assert stored(out) == {NAME: OLD}
-
-
-def refuses(port: int) -> bool:
-    """Is nobody listening any more?"""
-    try:
-        with RawScu(port):
-            return False
-    except ConnectionRefusedError:
-        return True
-
-
-def test_draining_finishes_the_object_that_is_under_way(
-    receiver: Program, tmp_path: Path
-) -> None:
-    """DECISIONS row 10: a running association ends in its own time."""
-    with RawScu(receiver.port) as scu:
-        scu.associate()
-        scu.send(WHOLE[: len(WHOLE) // 2])
-        receiver.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: refuses(receiver.port), "no new associations")
-        scu.send(WHOLE[len(WHOLE) // 2 :])
-        assert scu.read_response().status == SUCCESS
-        assert scu.echo().status == SUCCESS
-        scu.release()
-    assert receiver.stop() == 0
-    assert stored(tmp_path / "out") == {NAME: NEW}
-
-
-def test_workers_end_when_the_supervisor_is_killed(
-    receiver: Program, tmp_path: Path
-) -> None:
-    """kill -9 of the supervisor: no process stays, no final name holds a part."""
-    out = tmp_path / "out"
-    with Load(receiver.port) as load:
-        load.wait_for(lambda: len(load.stored) > 10, "some objects")
-        workers = receiver.processes()[1:]
-        receiver.process.kill()
-        receiver.process.wait(10)
-        wait_until(
-            lambda: not any(is_running(pid) for pid in workers), "workers to end"
-        )
-    for name, data_set in load.stored.items():
-        assert parse_part10((out / f"CT.{name}").read_bytes()).data_set == data_set
-    for path in out.glob("[!.]*"):
-        uid = path.name.removeprefix("CT.")
-        content = parse_part10(path.read_bytes()).data_set
-        assert content == object_of(uid, pixel_bytes=pixel_bytes_of(content))
-
-
-def is_running(pid: int) -> bool:
-    """Is there a process of that id that is no zombie?"""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
-
-
-def pixel_bytes_of(data_set: bytes) -> int:
-    """The length that an `object_of()` says its pixel data has."""
-    at = data_set.index(b"\xe0\x7f\x10\x00") + 4
-    return int.from_bytes(data_set[at : at + 4], "little")
-
-
-def assert_promises_kept(receiver: Program, out: Path, load: Load) -> None:
-    """Every Success is a whole file; no other file is half an object or hidden."""
-    wait_until(
-        lambda: not any(name.startswith(".") for name in files_below(out)),
-        "temporary files to go",
-    )
-    found = stored(out)
-    for uid, data_set in load.stored.items():
-        assert found.pop(f"CT.{uid}") == data_set
-    for (
-        name,
-        content,
-    ) in found.items():  # stored, but the sender was lost before it knew
-        uid = name.removeprefix("CT.")
-        assert content == object_of(uid, pixel_bytes=pixel_bytes_of(content))
+    assert data_sets_below(out) == {NAME: NEW}
 
 
 def test_senders_of_one_uid_never_see_a_mixture(
@@ -531,7 +370,7 @@ def test_senders_of_one_uid_never_see_a_mixture(
     for thread in threads:
         thread.join(60)
     assert statuses == [SUCCESS] * 40
-    files = stored(tmp_path / "out")
+    files = data_sets_below(tmp_path / "out")
     assert list(files) == [NAME]
     assert files[NAME] in versions
 

@@ -23,7 +23,6 @@ from tests.builders.conversations import (
     one_pdu_object,
 )
 from tests.builders.data_set import object_of
-from tests.builders.part10 import parse_part10
 from tests.builders.pdu import (
     asynchronous_operations_window,
     message,
@@ -31,7 +30,7 @@ from tests.builders.pdu import (
     pdu,
     release_rq,
 )
-from tests.peers.program import Program, files_below, storage_program
+from tests.peers.program import Program, data_sets_below, storage_program
 from tests.peers.scu import PeerGone, RawScu
 
 MODES = ("--normal", "--bit-preserving")
@@ -68,14 +67,6 @@ def scu(running: tuple[Program, Path], output: Path) -> Iterator[RawScu]:
         yield peer
 
 
-def stored(output: Path) -> dict[str, bytes]:
-    """Data set by file name, hidden files too."""
-    return {
-        name: parse_part10(content).data_set
-        for name, content in files_below(output).items()
-    }
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -92,7 +83,7 @@ def test_legal_or_harmless_framing_is_read(
     scu.send(DIFFERENT[name].wire)
     assert scu.read_response().status == SUCCESS
     assert scu.ending() == "release"
-    assert stored(output) == {"CT.1.2.3.4.5": OBJECT}
+    assert data_sets_below(output) == {"CT.1.2.3.4.5": OBJECT}
 
 
 def test_empty_pdu_is_no_news(scu: RawScu, output: Path) -> None:
@@ -101,7 +92,7 @@ def test_empty_pdu_is_no_news(scu: RawScu, output: Path) -> None:
     scu.send(p_data_tf(data_pdv(OBJECT)) + p_data_tf())
     assert scu.read_response().status == SUCCESS
     scu.release()
-    assert stored(output) == {"CT.1.2.3.4.5": OBJECT}
+    assert data_sets_below(output) == {"CT.1.2.3.4.5": OBJECT}
 
 
 def test_two_whole_objects_in_one_pdu(scu: RawScu, output: Path) -> None:
@@ -111,7 +102,7 @@ def test_two_whole_objects_in_one_pdu(scu: RawScu, output: Path) -> None:
     assert [answer.text(0x1000) for answer in answers] == ["1.2.1", "1.2.2"]
     assert [answer.status for answer in answers] == [SUCCESS, SUCCESS]
     scu.release()
-    assert stored(output) == {
+    assert data_sets_below(output) == {
         "CT.1.2.1": object_of("1.2.1"),
         "CT.1.2.2": object_of("1.2.2"),
     }
@@ -133,7 +124,7 @@ def test_end_of_one_message_and_begin_of_the_next_in_one_pdu(
     assert [answer.message_id for answer in answers] == [9, 3, 9]
     assert [answer.status for answer in answers] == [SUCCESS] * 3
     assert scu.ending() == "release"
-    assert stored(output) == {"CT.1.2.3.4.5": OBJECT}
+    assert data_sets_below(output) == {"CT.1.2.3.4.5": OBJECT}
 
 
 def random_framing(command: bytes, data_set: bytes, chance: random.Random) -> bytes:
@@ -174,7 +165,7 @@ def test_any_framing_gives_the_same_file(scu: RawScu, output: Path) -> None:
         answer = scu.read_response()
         assert (answer.status, answer.message_id) == (SUCCESS, number)
     scu.release()
-    assert stored(output) == sent
+    assert data_sets_below(output) == sent
 
 
 def test_byte_by_byte(scu: RawScu, output: Path) -> None:
@@ -182,7 +173,7 @@ def test_byte_by_byte(scu: RawScu, output: Path) -> None:
     scu.trickle(message(CT, STORE_RQ, OBJECT, pdu_size=100))
     assert scu.read_response().status == SUCCESS
     scu.release()
-    assert stored(output) == {"CT.1.2.3.4.5": OBJECT}
+    assert data_sets_below(output) == {"CT.1.2.3.4.5": OBJECT}
 
 
 @pytest.mark.parametrize("size", [4_096, 16_384, 65_536, 131_072])
@@ -199,7 +190,7 @@ def test_pdu_of_exactly_the_announced_size(tmp_path: Path, size: int) -> None:
             scu.associate(CONTEXTS)
             scu.send(message(CT, STORE_RQ, whole, pdu_size=size + 2))
             assert scu.ending() == "abort 2,6"
-    assert stored(tmp_path / "out") == {"CT.1.2.3.4.5": whole}
+    assert data_sets_below(tmp_path / "out") == {"CT.1.2.3.4.5": whole}
 
 
 @pytest.mark.parametrize(
@@ -233,7 +224,7 @@ def test_malformed_pdu_is_aborted_with_the_standards_reason(
         scu.send(p_data_tf(command_pdv(STORE_RQ), data_pdv(OBJECT[:60], last=False)))
     scu.send(wire)
     assert scu.ending() == ending
-    assert stored(output) == {}
+    assert data_sets_below(output) == {}
 
 
 def test_stray_bytes_after_the_last_pdv_are_aborted(scu: RawScu, output: Path) -> None:
@@ -249,7 +240,7 @@ def test_endless_command_set_is_bounded(scu: RawScu, output: Path) -> None:
     with pytest.raises(PeerGone):
         for _ in range(5_000):
             scu.send(fragment)
-    assert stored(output) == {}
+    assert data_sets_below(output) == {}
 
 
 def test_empty_fragments_without_end_change_nothing(scu: RawScu, output: Path) -> None:
@@ -259,7 +250,7 @@ def test_empty_fragments_without_end_change_nothing(scu: RawScu, output: Path) -
     scu.send(p_data_tf(data_pdv(OBJECT)))
     assert scu.read_response().status == SUCCESS
     scu.release()
-    assert stored(output) == {"CT.1.2.3.4.5": OBJECT}
+    assert data_sets_below(output) == {"CT.1.2.3.4.5": OBJECT}
 
 
 def test_pipelined_stores_are_answered_in_order(
@@ -285,7 +276,9 @@ def test_pipelined_stores_are_answered_in_order(
     assert [answer.message_id for answer in answers] == list(range(64))
     assert [answer.text(0x1000) for answer in answers] == list(objects)
     assert {answer.status for answer in answers} == {SUCCESS}
-    assert stored(output) == {f"CT.{uid}": data for uid, data in objects.items()}
+    assert data_sets_below(output) == {
+        f"CT.{uid}": data for uid, data in objects.items()
+    }
 
 
 def test_sender_that_reads_no_answers_loses_only_itself(
@@ -303,4 +296,4 @@ def test_sender_that_reads_no_answers_loses_only_itself(
         other.associate(CONTEXTS)
         assert other.store(OBJECT).status == SUCCESS
         other.release()
-    assert stored(output) == {"CT.1.2.3.4.5": OBJECT}
+    assert data_sets_below(output) == {"CT.1.2.3.4.5": OBJECT}

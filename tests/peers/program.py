@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.builders.part10 import parse_part10
 from tests.builders.profile import STORAGE, profile_options
 from tests.peers.waiting import wait_until
 
@@ -62,6 +63,14 @@ def files_below(directory: Path) -> dict[str, bytes]:
             with contextlib.suppress(FileNotFoundError):
                 files[str(path.relative_to(directory))] = path.read_bytes()
     return files
+
+
+def data_sets_below(directory: Path) -> dict[str, bytes]:
+    """The data set of every DICOM file, hidden ones too, by its path below."""
+    return {
+        name: parse_part10(content).data_set
+        for name, content in files_below(directory).items()
+    }
 
 
 @dataclass(slots=True)

@@ -310,6 +310,15 @@ class RawScu:
         self.connection.close()
 
 
+def store_alone(port: int, data_set: bytes, sop_instance_uid: str) -> Response:
+    """Store one object over an association of its own."""
+    with RawScu(port) as scu:
+        scu.associate()
+        response = scu.store(data_set, sop_instance_uid)
+        scu.release()
+    return response
+
+
 def parse_response(answer: Pdu) -> Response:
     """Take a P-DATA-TF apart that holds one whole command set in one PDV.
 

@@ -121,8 +121,8 @@ def pynetdicom_send(port: int, samples: Iterable[Sample]) -> dict[str, int]:
 def _pause_reactor(association: Association) -> None:
     """Keep pynetdicom's own thread from taking the answer away from the sender.
 
-    `send_c_store()` pauses that thread, too, but may believe that it has when the thread
-    is about to go on; an answer that comes at once is then lost.
+    `send_c_store()` pauses that thread, too, but may believe that it has when the
+    thread is about to go on; an answer that comes at once is then lost.
     """
     checkpoint = association._reactor_checkpoint
     checkpoint.clear()

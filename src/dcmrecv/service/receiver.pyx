@@ -104,9 +104,6 @@ cdef class StoreReceiver:
 
     Owns the window and the staging area, 1.25 MiB together, whatever the size of an
     object. `begin()`, then `run()` until it returns RELEASE_RQ or raises, then `end()`.
-
-    Raises:
-        OSError: the output directory cannot be opened.
     """
 
     def __init__(self, storage, WorkerSlot slot not None, str temporary_tag not None):

@@ -381,8 +381,5 @@ _SINKS = {
 
 def make_sink(storage, str tag not None):
     """The sink for a StorageSettings; `tag` makes temporary names unique.
-
-    Raises:
-        OSError: the output directory cannot be opened.
     """
     return _SINKS[storage.mode](storage, tag)

@@ -37,7 +37,7 @@ cdef extern from "<fcntl.h>" nogil:
     const int O_CREAT
     const int O_DIRECTORY
     const int O_EXCL
-    const int O_RDONLY
+    const int O_PATH
     const int O_RDWR
 
 cdef enum:
@@ -54,7 +54,6 @@ cdef class FileWriter:
     supervisor removes what a dead worker left behind by it.
 
     Raises:
-        OSError: the output directory cannot be opened.
         ValueError: `tag` is too long.
     """
 
@@ -71,7 +70,10 @@ cdef class FileWriter:
         memcpy(self.tag, <const char*>encoded, <size_t>len(encoded) + 1)
         self.root = os.fsencode(root or ".")
         self.root_path = self.root
-        self.root_fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # A directory missing by now is made for the first object, or refuses it.
+        self.root_fd = self.io.openat(
+            AT_FDCWD, self.root_path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0
+        )
 
     def __dealloc__(self):
         self.discard()
@@ -85,7 +87,7 @@ cdef class FileWriter:
             self.fd = self._create(directory)
             if self.fd >= 0:
                 return WRITE_DONE
-            if errno == ENOENT:
+            if errno == ENOENT or self.root_fd < 0:
                 if self.make_directories(directory, fault) != WRITE_DONE:
                     self.temporary[0] = 0
                     return WRITE_FAULT
@@ -151,12 +153,13 @@ cdef class FileWriter:
             if i < size:
                 path[i] = c'/'
         while True:
-            fd = self.io.openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+            fd = self.io.openat(AT_FDCWD, root, O_PATH | O_DIRECTORY | O_CLOEXEC, 0)
             if fd >= 0:
                 break
             if errno != EINTR:
                 return -1
-        self.io.close(self.root_fd)
+        if self.root_fd >= 0:
+            self.io.close(self.root_fd)
         self.root_fd = fd
         return 0
 

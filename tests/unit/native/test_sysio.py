@@ -7,8 +7,6 @@ import errno
 import os
 from pathlib import Path
 
-import pytest
-
 from tests.builders import command, data_set, pdu
 from tests.builders.receiving import receiving
 from tests.builders.uids import IMPLICIT_LE
@@ -33,9 +31,3 @@ def test_errno_of_a_failed_call_reaches_the_fault(tmp_path: Path) -> None:
         assert receiver.fault_errno == errno.EISDIR
         assert receiver.fault_text == "Cannot rename file: Is a directory"
     assert os.listdir(tmp_path) == ["CT.1.2.3.4.5"]
-
-
-def test_a_path_that_is_no_directory_is_refused_at_once(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(NotADirectoryError), receiving(tmp_path / "file"):
-        pass

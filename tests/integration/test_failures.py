@@ -5,6 +5,7 @@ temporary file is left, and the status is not Success. DECISIONS.md, rows 2 to 5
 """
 
 import contextlib
+import os
 import random
 import shutil
 import threading
@@ -416,3 +417,28 @@ def test_mutated_conversations_hurt_nobody(receiver: Program, tmp_path: Path) ->
     for content in files_below(out).values():
         assert parse_part10(content).preamble == bytes(128)
     assert_serves(receiver.port, out)
+
+
+def descriptor_counts(receiver: Program) -> dict[int, int]:
+    """Open descriptors of each of the receiver's processes, by process id."""
+    return {pid: len(os.listdir(f"/proc/{pid}/fd")) for pid in receiver.processes()}
+
+
+def test_no_descriptor_is_leaked(tmp_path: Path) -> None:
+    """Hundreds of associations, most of which end badly, and none leaves one."""
+    names = ("store", "abort within a data set", "C-FIND", "UID of 65", "release")
+    options = ("--max-associations", "1", "--queue-associations")
+    with storage_program(tmp_path, *options) as program:
+        counts = []
+        for _ in range(2):
+            for name in names * 60:
+                with RawScu(program.port) as scu, contextlib.suppress(PeerGone):
+                    scu.associate(CONTEXTS)
+                    scu.send(SAME[name].wire)
+                    scu.transcript()
+            # The next association tells that the worker has done with the last one.
+            with RawScu(program.port) as scu:
+                scu.associate(CONTEXTS)
+                counts.append(descriptor_counts(program))
+                scu.release()
+    assert counts[1] == counts[0]

@@ -131,7 +131,7 @@ def random_framing(command: bytes, data_set: bytes, chance: random.Random) -> by
     """A message as PDVs of random sizes, put into PDUs at random, 16,384 at most."""
     pdvs = []
     for data, is_command in ((command, True), (data_set, False)):
-        largest = chance.choice((2, 64, 1_000, 16_000))
+        largest = max(chance.choice((2, 64, 1_000, 16_000)), len(data) // 400)
         at = 0
         while at < len(data):
             size = chance.randrange(0, largest + 1)

@@ -74,11 +74,15 @@ class Contender:
         self._mark()
         return Outcome(answers, self._take_files(), self._log_since(before))
 
-    def _mark(self) -> None:
+    def finish(self) -> None:
+        """Return when all that went before has been dealt with, log lines included."""
         with RawScu(self.program.port) as scu:
             scu.associate(CONTEXTS)
             scu.echo(context_id=ECHO, message_id=MARK)
             scu.release()
+
+    def _mark(self) -> None:
+        self.finish()
         self.marks += 1
         self.program.wait_for_log(f"C-ECHO Request (MsgID {MARK})", times=self.marks)
 
@@ -155,6 +159,7 @@ def test_only_warnings_and_errors_are_logged_by_default(tmp_path: Path) -> None:
                     with contextlib.suppress(PeerGone):
                         scu.send(conversation.wire)
                     scu.transcript()
+            contender.finish()
             program.stop()
             logs.append(contender.whole_log())
     assert logs[1] == logs[0]

@@ -62,7 +62,10 @@ def small_disk(mount_point: Path, size: int = 1 << 20) -> Iterator[SmallDisk]:
 
 
 def _run(*command: str) -> bool:
-    done = subprocess.run(
-        command, capture_output=True, check=False, timeout=COMMAND_DEADLINE_S
-    )
+    try:
+        done = subprocess.run(
+            command, capture_output=True, check=False, timeout=COMMAND_DEADLINE_S
+        )
+    except FileNotFoundError:
+        return False
     return done.returncode == 0

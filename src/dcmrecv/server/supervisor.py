@@ -237,7 +237,11 @@ class Supervisor:
         self._report_ready(statuses)
 
     def _report_ready(self, statuses: tuple[WorkerStatus, ...]) -> None:
-        if self._ready or all(s.state is not WorkerState.IDLE for s in statuses):
+        if any(s.state in (WorkerState.IDLE, WorkerState.BUSY) for s in statuses):
+            self._become_ready()
+
+    def _become_ready(self) -> None:
+        if self._ready:
             return
         self._ready = True
         if self._on_ready is not None:
@@ -392,6 +396,9 @@ class Supervisor:
         last, counters = self._board.retire(child.index)
         booting = last.state is WorkerState.BOOTING
         self._failed_starts = self._failed_starts + 1 if booting else 0
+        if not booting:
+            # Killed before we looked; all the same it had waited for connections.
+            self._become_ready()
         if exit_code == EXIT_DONE:
             return
         if self._shutdown is not None:

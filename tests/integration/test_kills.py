@@ -153,7 +153,7 @@ def test_draining_finishes_the_object_that_is_under_way(
         assert scu.read_response().status == SUCCESS
         assert scu.echo().status == SUCCESS
         scu.release()
-    assert receiver.stop() == 0
+    assert receiver.wait() == 0
     assert data_sets_below(tmp_path / "out") == {NAME: NEW}
 
 

@@ -344,7 +344,7 @@ def test_workers_do_not_outlive_a_killed_supervisor() -> None:
         program.process.kill()
         program.process.wait(program.deadline_s)
         wait_until_gone([pid for pid in workers if pid != scu.worker])
-        assert not is_listening(program.port)
+        wait_until(lambda: not is_listening(program.port), "the busy one to notice")
         assert scu.obey("file") == "done"
         assert scu.obey("bye") == ""
         wait_until_gone(workers)

@@ -163,12 +163,20 @@ class Program:
         """
         if self.process.poll() is None:
             self.process.send_signal(with_signal)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for the end that has been asked for, and return the exit code.
+
+        Raises:
+            TimeoutError: still there at the deadline; it is killed.
+        """
         try:
             self.exit_code = self.process.wait(self.deadline_s)
         except subprocess.TimeoutExpired as late:
             self._kill_session()
             self.process.wait(self.deadline_s)
-            raise TimeoutError(f"receiver ignored the signal: {self.log()}") from late
+            raise TimeoutError(f"receiver does not end: {self.log()}") from late
         return self.exit_code
 
     def log(self) -> str:

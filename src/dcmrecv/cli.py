@@ -5,16 +5,22 @@ PDUs or files.
 """
 
 import contextlib
+import getpass
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from dcmrecv.config import logs, options
+from dcmrecv.config.check import report
 from dcmrecv.config.help import HEADER, TEXTS, error_text
+from dcmrecv.config.option_table import SECRETS
+from dcmrecv.config.users import add_user
 from dcmrecv.errors import ConfigurationError, ExitCode, ListenError
-from dcmrecv.server.startup import prepare
+from dcmrecv.server.process_list import hide_values
+from dcmrecv.server.startup import examine, prepare
 from dcmrecv.server.supervisor import Supervisor
 
 _STDOUT = 1
@@ -37,8 +43,11 @@ def main(argv: Sequence[str]) -> int:
     Source:
         spec section 3.1 for the order of the steps, 3.2 for the exit codes.
     """
+    hide_values(SECRETS)
     try:
         invocation = options.parse(argv)
+        if invocation.exclusive == "--add-user":
+            return _add_user(*invocation.values("--add-user"))
         if invocation.exclusive:
             _print(_STDOUT, TEXTS[invocation.exclusive]())
             return ExitCode.SUCCESS
@@ -60,12 +69,27 @@ def main(argv: Sequence[str]) -> int:
 
     _application.debug("%s\n", HEADER)
     try:
+        if invocation.given("--check-config"):
+            examined = examine(settings)
+            _print(_STDOUT, report(settings, examined.profile, examined.users))
+            return ExitCode.SUCCESS
         return Supervisor(prepare(settings)).run()
     except (ConfigurationError, ListenError) as error:
         for detail in error.details:
             _network.error("%s", detail)
         _application.critical("%s", error)
         return error.exit_code
+
+
+def _add_user(path: str, name: str) -> int:
+    if sys.stdin.isatty():
+        passcode = getpass.getpass(f"Passcode of {name}: ").encode()
+        if getpass.getpass("Once more: ").encode() != passcode:
+            raise ConfigurationError("the two passcodes differ")
+    else:
+        passcode = sys.stdin.buffer.readline().rstrip(b"\r\n")
+    add_user(path, os.fsencode(name), passcode)
+    return ExitCode.SUCCESS
 
 
 def entry_point() -> NoReturn:

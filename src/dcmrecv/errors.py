@@ -10,6 +10,7 @@
             PeerAborted           A-ABORT received
             AssociationTimeout    no progress within the ACSE or DIMSE time-out
             TransportError        a system call on the connection failed
+            TlsError              the TLS handshake or a record of it failed
 
 Never imports anything of ours.
 """
@@ -112,3 +113,7 @@ class AssociationTimeout(AssociationError):
 
 class TransportError(AssociationError):
     """A system call on the connection failed; the cause is chained."""
+
+
+class TlsError(AssociationError):
+    """TLS failed; the message begins with "TLS error: " and says why."""

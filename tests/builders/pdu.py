@@ -81,11 +81,14 @@ def extended_negotiation(abstract_syntax: str, information: bytes) -> bytes:
     return item(0x56, struct.pack(">H", len(uid)) + uid + information)
 
 
-def user_identity(user_name: str, *, response_requested: bool) -> bytes:
-    """User identity sub-item, user name only. PS3.7 section D.3.3.7."""
-    name = user_name.encode()
-    body = bytes([1, response_requested]) + struct.pack(">H", len(name)) + name
-    return item(0x58, body + struct.pack(">H", 0))
+def user_identity(
+    user_name: str, passcode: str = "", *, response_requested: bool
+) -> bytes:
+    """User identity sub-item, with or without passcode. PS3.7 section D.3.3.7."""
+    name, secret = user_name.encode(), passcode.encode()
+    kind = 2 if secret else 1
+    body = bytes([kind, response_requested]) + struct.pack(">H", len(name)) + name
+    return item(0x58, body + struct.pack(">H", len(secret)) + secret)
 
 
 def ae_title(title: str | bytes) -> bytes:

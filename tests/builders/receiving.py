@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dcmrecv.config.settings import StorageMode, StorageSettings
 from dcmrecv.native.slot import SLOT_BYTES_SIZE, WorkerSlot
-from dcmrecv.service.receiver import AcceptedContext, StoreReceiver
+from dcmrecv.service.receiver import AcceptedContext, AssociationPlan, StoreReceiver
 from tests.builders.uids import CT_IMAGE, IMPLICIT_LE
 
 TAG = "test-1"
@@ -45,13 +45,17 @@ def receiving(
         stack.enter_context(peer)
         stack.enter_context(own)
         peer.settimeout(10)
-        receiver.begin(
-            fd=own.fileno(),
-            contexts=[
+        plan = AssociationPlan(
+            [
                 AcceptedContext(1 + 2 * i, CT_IMAGE, syntax)
                 for i, syntax in enumerate(transfer_syntaxes)
             ],
-            calling_ae_title="RAW",
+            "RAW",
+            storage.mode,
+        )
+        receiver.begin(
+            plan,
+            fd=own.fileno(),
             max_pdu=max_pdu,
             peer_max_pdu=peer_max_pdu,
             dimse_timeout_s=dimse_timeout_s,

@@ -25,7 +25,7 @@ from dcmrecv.config.settings import (
 from dcmrecv.errors import AssociationError
 from dcmrecv.native.slot import SLOT_BYTES_SIZE, WorkerSlot
 from dcmrecv.service.association import AssociationService, request_complete
-from dcmrecv.service.receiver import Outcome
+from dcmrecv.service.receiver import AssociationPlan, Duplicate, Outcome
 from tests.peers.waiting import wait_until
 
 Step = Outcome | AssociationError | Exception
@@ -78,19 +78,29 @@ class ScriptedReceiver:
     context_id: int = 1
     status: int = 0
     path: str = "./CT.1.2"
+    has_room: bool = True
     overwritten: bool = False
+    duplicate: Duplicate = Duplicate.NONE
     in_data_set: bool = False
     is_store: bool = True
     fault_text: str = ""
     fault_errno: int = 0
+    remarks: tuple[int, Sequence[tuple[int, int, str, int]]] = (0, ())
     violation: tuple[int, int, int] = (0, 0, 0)
+    oddities: tuple[int, ...] = (0, 0, 0, 0)
     begun: list[dict[str, Any]] = field(default_factory=list)
     watched: list[tuple[int, ...]] = field(default_factory=list)
     ended: int = 0
     _left: list[Step] = field(default_factory=list)
 
-    def begin(self, **arguments: Any) -> None:
-        self.begun.append(arguments)
+    @property
+    def is_routine(self) -> bool:
+        return not (
+            self.status or self.overwritten or self.duplicate or self.remarks[1]
+        )
+
+    def begin(self, plan: AssociationPlan, **arguments: Any) -> None:
+        self.begun.append({"plan": plan, **arguments})
         self._left = list(self.script)
 
     def watch(self, descriptors: tuple[int, ...]) -> None:

@@ -10,7 +10,7 @@ import mmap
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyObject_GetBuffer
 from libc cimport errno
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from dcmrecv.native.sysio cimport (
     SysIo,
@@ -19,6 +19,7 @@ from dcmrecv.native.sysio cimport (
     libc_io,
     mode_t,
     pollfd,
+    statfs,
 )
 
 cdef struct Order:
@@ -28,8 +29,8 @@ cdef struct Order:
     uint64_t lasting    # 1: every later call too
     uint64_t seen       # calls of that kind so far
     uint64_t hits       # calls that were made to fail
-    uint64_t space      # bytes that pwrite may still write, UNLIMITED for no limit
-    uint64_t unused
+    uint64_t space      # bytes that writes may still write, UNLIMITED for no limit
+    uint64_t free       # per mille of all bytes, of all inodes << 32; 0: as it is
 
 cdef uint64_t UNLIMITED = 0xFFFFFFFFFFFFFFFF
 
@@ -45,6 +46,14 @@ cdef enum Kind:
     RENAMEAT = 9
     UNLINKAT = 10
     CLOSE = 11
+    PWRITE_DONTCACHE = 12
+    SET_DIRECT = 13
+    LINKAT = 14
+    FDATASYNC = 15
+    FSYNC = 16
+    SYNCFS = 17
+    WRITE_BACK = 18
+    OPEN_BENEATH = 19
 
 cdef Order* order = NULL
 cdef Py_buffer kept
@@ -105,11 +114,14 @@ cdef ssize_t faulty_pread(int fd, void* data, size_t size, int64_t at) noexcept 
     return real.pread(fd, data, (size + 1) // 2, at)
 
 
-cdef ssize_t faulty_pwrite(
-    int fd, const void* data, size_t size, int64_t at
+ctypedef ssize_t (*Writing)(int, const void*, size_t, int64_t) noexcept nogil
+
+
+cdef ssize_t faulty_writing(
+    Kind kind, Writing write, int fd, const void* data, size_t size, int64_t at
 ) noexcept nogil:
     cdef ssize_t written
-    if is_due(PWRITE):
+    if is_due(kind):
         if order.os_errno != 0:
             return -1
         size = (size + 1) // 2
@@ -119,10 +131,28 @@ cdef ssize_t faulty_pwrite(
             order.hits += 1
             errno.errno = errno.ENOSPC
             return -1
-    written = real.pwrite(fd, data, size, at)
+    written = write(fd, data, size, at)
     if written > 0 and order.space != UNLIMITED:
         order.space -= <uint64_t>written
     return written
+
+
+cdef ssize_t faulty_pwrite(
+    int fd, const void* data, size_t size, int64_t at
+) noexcept nogil:
+    return faulty_writing(PWRITE, real.pwrite, fd, data, size, at)
+
+
+cdef ssize_t faulty_pwrite_dontcache(
+    int fd, const void* data, size_t size, int64_t at
+) noexcept nogil:
+    """On every file system as if it took such writes."""
+    return faulty_writing(PWRITE_DONTCACHE, real.pwrite, fd, data, size, at)
+
+
+cdef int faulty_set_direct(int fd, bint direct) noexcept nogil:
+    """On every file system as if it had O_DIRECT."""
+    return -1 if is_due(SET_DIRECT) else 0
 
 
 cdef int faulty_ftruncate(int fd, int64_t size) noexcept nogil:
@@ -137,12 +167,53 @@ cdef int faulty_mkdirat(int dirfd, const char* path, mode_t mode) noexcept nogil
     return real.mkdirat(dirfd, path, mode)
 
 
+cdef int faulty_open_beneath(int dirfd, const char* path, int flags) noexcept nogil:
+    if is_due(OPEN_BENEATH):
+        return -1
+    return real.open_beneath(dirfd, path, flags)
+
+
 cdef int faulty_renameat(
-    int dirfd, const char* old_path, const char* new_path, bint replace
+    int old_dirfd, const char* old_path,
+    int new_dirfd, const char* new_path, bint replace,
 ) noexcept nogil:
     if is_due(RENAMEAT):
         return -1
-    return real.renameat(dirfd, old_path, new_path, replace)
+    return real.renameat(old_dirfd, old_path, new_dirfd, new_path, replace)
+
+
+cdef int faulty_linkat(
+    int old_dirfd, const char* old_path, int new_dirfd, const char* new_path
+) noexcept nogil:
+    if is_due(LINKAT):
+        return -1
+    return real.linkat(old_dirfd, old_path, new_dirfd, new_path)
+
+
+cdef int faulty_fdatasync(int fd) noexcept nogil:
+    return -1 if is_due(FDATASYNC) else real.fdatasync(fd)
+
+
+cdef int faulty_fsync(int fd) noexcept nogil:
+    return -1 if is_due(FSYNC) else real.fsync(fd)
+
+
+cdef int faulty_syncfs(int fd) noexcept nogil:
+    return -1 if is_due(SYNCFS) else real.syncfs(fd)
+
+
+cdef int faulty_write_back(int fd) noexcept nogil:
+    return -1 if is_due(WRITE_BACK) else real.write_back(fd)
+
+
+cdef int faulty_fstatfs(int fd, statfs* result) noexcept nogil:
+    """With as much free as the order says, in a file system of a million of each."""
+    cdef int answer = real.fstatfs(fd, result)
+    if order.free != 0:
+        result.f_blocks = result.f_files = 1_000_000
+        result.f_bavail = <uint64_t>1_000 * (<uint32_t>order.free)
+        result.f_ffree = 1_000 * (order.free >> 32)
+    return answer
 
 
 cdef int faulty_unlinkat(int dirfd, const char* path) noexcept nogil:
@@ -174,9 +245,18 @@ def install(str path):
     table.openat = faulty_openat
     table.pread = faulty_pread
     table.pwrite = faulty_pwrite
+    table.pwrite_dontcache = faulty_pwrite_dontcache
+    table.set_direct = faulty_set_direct
     table.ftruncate = faulty_ftruncate
     table.mkdirat = faulty_mkdirat
     table.renameat = faulty_renameat
+    table.fdatasync = faulty_fdatasync
+    table.fsync = faulty_fsync
+    table.syncfs = faulty_syncfs
+    table.write_back = faulty_write_back
+    table.fstatfs = faulty_fstatfs
+    table.open_beneath = faulty_open_beneath
+    table.linkat = faulty_linkat
     table.unlinkat = faulty_unlinkat
     table.close = faulty_close
     install_system_io(&table)

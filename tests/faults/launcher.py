@@ -1,6 +1,6 @@
-"""Runs the real program with the faulty table of system calls.
+"""Runs the real program with a table of system calls of the tests' own.
 
-python launcher.py DIRECTORY_OF_FAULTIO FAULT_SCRIPT [dcmrecv's arguments]
+python launcher.py DIRECTORY_OF_THE_TABLE ITS_NAME ITS_FILE [dcmrecv's arguments]
 """
 
 import importlib
@@ -9,7 +9,7 @@ import sys
 from dcmrecv import cli
 
 if __name__ == "__main__":
-    directory, script, *arguments = sys.argv[1:]
+    directory, name, file, *arguments = sys.argv[1:]
     sys.path.append(directory)
-    importlib.import_module("faultio").install(script)
+    importlib.import_module(name).install(file)
     sys.exit(cli.main(arguments))

@@ -35,6 +35,14 @@ class Call(IntEnum):
     RENAMEAT = 9
     UNLINKAT = 10
     CLOSE = 11
+    PWRITE_DONTCACHE = 12
+    SET_DIRECT = 13
+    LINKAT = 14
+    FDATASYNC = 15
+    FSYNC = 16
+    SYNCFS = 17
+    WRITE_BACK = 18
+    OPEN_BENEATH = 19
 
 
 SHORT = 0  # instead of an errno: the call does less than it was asked to
@@ -79,14 +87,24 @@ class FaultScript:
         """From now on files can take `size` bytes in all, then ENOSPC."""
         self._put(0, 0, errno.ENOSPC, False, size)
 
+    def say_free(self, *, space: int, inodes: int) -> None:
+        """From now on so many per mille of the file system are free."""
+        self._put(0, 0, 0, False, UNLIMITED, space | inodes << 32)
+
     def clear(self) -> None:
         """From now on nothing fails."""
         self._put(0, 0, 0, False, UNLIMITED)
 
     def _put(
-        self, call: int, nth: int, os_errno: int, lasting: bool, space: int
+        self,
+        call: int,
+        nth: int,
+        os_errno: int,
+        lasting: bool,
+        space: int,
+        free: int = 0,
     ) -> None:
-        self._words[:] = WORDS.pack(call, nth, os_errno, lasting, 0, 0, space, 0)
+        self._words[:] = WORDS.pack(call, nth, os_errno, lasting, 0, 0, space, free)
 
     @property
     def hits(self) -> int:
@@ -101,9 +119,9 @@ import sys
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-source, package, target = sys.argv[1:]
+name, source, package, target = sys.argv[1:]
 extensions = cythonize(
-    [Extension("faultio", [source])],
+    [Extension(name, [source])],
     include_path=[package],
     build_dir=target + "/c",
     quiet=True,
@@ -113,16 +131,20 @@ setup(script_args=options, ext_modules=extensions)
 """
 
 
-def compile_faultio(directory: Path) -> None:
-    """Build `faultio` into `directory`, against the package's own declarations.
+def compile_table(name: str, directory: Path) -> None:
+    """Build a table of this folder into `directory`, with the package's declarations.
+
+    Args:
+        name: "faultio" or "recordio".
+        directory: where to.
 
     Raises:
         RuntimeError: it does not compile.
     """
-    source = Path(__file__).with_name("faultio.pyx")
+    source = Path(__file__).with_name(f"{name}.pyx")
     package = Path(dcmrecv.__file__).parents[1]
     done = subprocess.run(
-        [sys.executable, "-c", SETUP, str(source), str(package), str(directory)],
+        [sys.executable, "-c", SETUP, name, str(source), str(package), str(directory)],
         capture_output=True,
         timeout=COMPILE_DEADLINE_S,
         check=False,

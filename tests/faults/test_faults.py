@@ -8,6 +8,7 @@ a release make, until nothing is hit any more.
 import contextlib
 import errno
 import shutil
+import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import pytest
 from tests.builders.command import OUT_OF_RESOURCES, SUCCESS
 from tests.builders.data_set import object_of
 from tests.builders.part10 import parse_part10
-from tests.faults.script import SHORT, Call, FaultScript, compile_faultio
+from tests.faults.script import SHORT, Call, FaultScript, compile_table
 from tests.peers.program import Program, files_below, storage_program
 from tests.peers.scu import PeerGone, RawScu
 from tests.peers.waiting import wait_until
@@ -37,17 +38,25 @@ class Item:
     before: bytes | None = None
 
 
+def nameless(data_set: bytes) -> bytes:
+    """Without SOP Instance UID: normal mode makes one, when all has been written."""
+    begin = data_set.index(struct.pack("<HH", 0x0008, 0x0018))
+    (length,) = struct.unpack_from("<I", data_set, begin + 4)
+    return data_set[:begin] + data_set[begin + 8 + length :]
+
+
 # By the SOP Instance UID of the command, which names the file: an object of more than a
-# window, the only one of its date; two whose own UIDs have another length, so that
-# normal mode has to move what it has written already, up or down; and one that replaces
-# an older copy.
+# window, the only one of its date; two for which normal mode makes a UID of another
+# length, so that it has to move what it has written already, up or down; and one that
+# replaces an older copy.
+LONG_UID = f"1.2.{'3' * 60}"
 SMALL_UID = "1.2.20"
 OLD = object_of(SMALL_UID, pixel_bytes=10, series_date=DATE)
 SMALL = object_of(SMALL_UID, pixel_bytes=5_000, series_date=DATE)
 WORK = {
     "1.2.10": Item(object_of("1.2.10", pixel_bytes=1_200_000, series_date="20210304")),
-    "1.2.30": Item(object_of("1.2.30.456", pixel_bytes=3_000, series_date=DATE)),
-    "1.2.40": Item(object_of("1.2", pixel_bytes=3_000, series_date=DATE)),
+    "1.2.30": Item(nameless(object_of(pixel_bytes=1_100_000, series_date=DATE))),
+    LONG_UID: Item(nameless(object_of(pixel_bytes=1_100_000, series_date=DATE))),
     SMALL_UID: Item(SMALL, before=OLD),
 }
 ALL_WELL = dict.fromkeys(WORK, SUCCESS)
@@ -56,6 +65,10 @@ BIT_PRESERVING = "--bit-preserving"
 NORMAL = "--normal"
 BY_DATE = "--series-date-subdir"
 MODES = (BIT_PRESERVING, NORMAL, BY_DATE)
+DONTCACHE = "--bit-preserving --write-mode dontcache"
+DIRECT = "--bit-preserving --write-mode direct"
+FULL = "--series-date-subdir --durability full"
+GROUP = "--bit-preserving --durability group"
 
 # Faults that a receiver has to live with as if they had not happened.
 HARMLESS = [
@@ -63,10 +76,16 @@ HARMLESS = [
     (MODES, Call.SEND, (errno.EINTR, errno.EAGAIN, SHORT)),
     (MODES, Call.POLL, (errno.EINTR,)),
     (MODES, Call.OPENAT, (errno.EINTR,)),
+    ((BY_DATE,), Call.OPEN_BENEATH, (errno.EINTR, errno.EAGAIN)),
     (MODES, Call.PWRITE, (errno.EINTR, SHORT)),
     (MODES, Call.RENAMEAT, (errno.EINTR,)),
     ((NORMAL, BY_DATE), Call.PREAD, (errno.EINTR, SHORT)),
     ((NORMAL, BY_DATE), Call.FTRUNCATE, (errno.EINTR,)),
+    ((DONTCACHE,), Call.PWRITE_DONTCACHE, (errno.EINTR, SHORT)),
+    ((DIRECT,), Call.PWRITE, (errno.EINTR, SHORT)),
+    ((FULL,), Call.FDATASYNC, (errno.EINTR,)),
+    ((FULL,), Call.FSYNC, (errno.EINTR,)),
+    ((GROUP,), Call.WRITE_BACK, (errno.EINTR,)),
 ]
 # Faults of the disk: the object is refused, the association goes on.
 DISK = [
@@ -76,7 +95,16 @@ DISK = [
     (MODES, Call.RENAMEAT, (errno.ENOSPC, errno.EIO)),
     ((NORMAL, BY_DATE), Call.PREAD, (errno.EIO,)),
     ((NORMAL, BY_DATE), Call.FTRUNCATE, (errno.EIO,)),
-    ((BY_DATE,), Call.MKDIRAT, (errno.EACCES, errno.ENOSPC)),
+    ((BY_DATE,), Call.MKDIRAT, (errno.EACCES, errno.ENOSPC, errno.EROFS)),
+    (MODES, Call.OPENAT, (errno.EROFS, errno.EDQUOT)),
+    (MODES, Call.PWRITE, (errno.EROFS,)),
+    (MODES, Call.CLOSE, (errno.EDQUOT,)),
+    (MODES, Call.RENAMEAT, (errno.EROFS, errno.EDQUOT)),
+    ((DONTCACHE,), Call.PWRITE_DONTCACHE, (errno.ENOSPC, errno.EIO)),
+    ((DIRECT,), Call.PWRITE, (errno.ENOSPC, errno.EIO)),
+    ((DIRECT,), Call.SET_DIRECT, (errno.EIO,)),
+    ((FULL,), Call.FDATASYNC, (errno.EIO, errno.ENOSPC)),
+    ((GROUP,), Call.WRITE_BACK, (errno.EIO, errno.EDQUOT)),
 ]
 # Faults of the connection: the association may end.
 CONNECTION = [
@@ -91,13 +119,20 @@ def cases(
 ) -> pytest.MarkDecorator:
     """One test for each mode, call and errno; one receiver for each mode."""
     rows = [
-        pytest.param(mode, call, number, id=f"{mode[2:]}-{fault_name(call, number)}")
+        pytest.param(
+            mode, call, number, id=f"{mode_name(mode)}-{fault_name(call, number)}"
+        )
         for modes, call, numbers in table
         for mode in modes
         for number in numbers
     ]
     names = ("patient", "call", "os_errno")
     return pytest.mark.parametrize(names, rows, indirect=["patient"])
+
+
+def mode_name(mode: str) -> str:
+    """For the test's id."""
+    return mode.replace("--", "").replace(" ", "-")
 
 
 def fault_name(call: Call, number: int) -> str:
@@ -156,25 +191,32 @@ class Patient:
 def faultio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the compiled table of faulty calls."""
     directory = tmp_path_factory.mktemp("faultio")
-    compile_faultio(directory)
+    compile_table("faultio", directory)
     return directory
+
+
+@contextlib.contextmanager
+def patient_for(mode: str, faultio: Path, base: Path) -> Iterator[Patient]:
+    """A receiver with one worker, so that calls come in their order."""
+    with FaultScript(base / "script") as script:
+        command = (sys.executable, LAUNCHER, str(faultio), "faultio", str(script.path))
+        options = (*mode.split(), "--max-associations", "1", "--queue-associations")
+        with storage_program(base, *options, command=command) as program:
+            yield Patient(program, script, base / "out")
 
 
 @pytest.fixture(scope="module")
 def patients(
     faultio: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Patient]]:
-    """A receiver for each mode, with one worker, so that calls come in their order."""
+    """A receiver for each mode."""
     with contextlib.ExitStack() as stack:
-        running = {}
-        for mode in MODES:
-            base = tmp_path_factory.mktemp("faults")
-            script = stack.enter_context(FaultScript(base / "script"))
-            command = (sys.executable, LAUNCHER, str(faultio), str(script.path))
-            options = (mode, "--max-associations", "1", "--queue-associations")
-            program = storage_program(base, *options, command=command)
-            running[mode] = Patient(stack.enter_context(program), script, base / "out")
-        yield running
+        yield {
+            mode: stack.enter_context(
+                patient_for(mode, faultio, tmp_path_factory.mktemp("faults"))
+            )
+            for mode in (*MODES, DONTCACHE, DIRECT, FULL, GROUP)
+        }
 
 
 @pytest.fixture
@@ -257,6 +299,24 @@ def test_connection_faults_never_break_a_promise(
         assert_sacred(patient, statuses)
 
 
+@pytest.mark.parametrize(
+    ("patient", "call"),
+    [(FULL, Call.FSYNC), (GROUP, Call.SYNCFS)],
+    indirect=["patient"],
+)
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
+def test_name_that_may_not_be_on_disk_is_not_acknowledged(
+    patient: Patient, call: Call, lasting: bool
+) -> None:
+    """The file has its name then, and is whole; its sender will come again."""
+    refused = 0
+    for statuses in sweep(patient, call, errno.EIO, lasting=lasting):
+        assert set(statuses) == set(WORK)
+        refused += OUT_OF_RESOURCES in statuses.values()
+        assert patient.files() == {uid: item.data_set for uid, item in WORK.items()}
+    assert refused > 0
+
+
 @pytest.mark.parametrize("patient", MODES, indirect=True)
 @pytest.mark.parametrize("space", [0, 1, 300, 4_096, 100_000, 1_100_000, 1_200_300])
 def test_full_disk_at_any_point_refuses_and_recovers(
@@ -322,3 +382,85 @@ def test_file_system_that_cannot_rename_without_replacing(patient: Patient) -> N
     assert patient.script.hits == 1
     patient.script.clear()
     assert_sacred(patient, ALL_WELL)
+
+
+@pytest.mark.parametrize("patient", [BY_DATE], indirect=True)
+@pytest.mark.parametrize("os_errno", [errno.EMFILE, errno.EIO])
+def test_directory_that_cannot_be_entered_refuses(
+    patient: Patient, os_errno: int
+) -> None:
+    """Once: as long as that lasts a temporary file cannot be removed either."""
+    refused = 0
+    for statuses in sweep(patient, Call.OPEN_BENEATH, os_errno, lasting=False):
+        assert set(statuses) == set(WORK)
+        visible = {n: c for n, c in patient.files().items() if not n.startswith(".")}
+        for uid, item in WORK.items():
+            stored = statuses[uid] == SUCCESS
+            assert visible.get(uid) == (item.data_set if stored else item.before)
+        refused += OUT_OF_RESOURCES in statuses.values()
+    assert refused > 0
+
+
+@pytest.mark.parametrize("os_errno", [errno.ENOSYS, errno.EPERM])
+def test_older_kernel_enters_directories_step_by_step(
+    faultio: Path, tmp_path: Path, os_errno: int
+) -> None:
+    """No openat2(2); a planted link is not followed all the same."""
+    with patient_for(BY_DATE, faultio, tmp_path) as patient:
+        patient.begin()
+        patient.script.fail(Call.OPEN_BENEATH, 1, os_errno, lasting=True)
+        assert patient.work() == ALL_WELL
+        assert patient.script.hits == 1
+        assert_sacred(patient, ALL_WELL)
+        outside = (patient.output / "data").rename(tmp_path / "outside")
+        (patient.output / "data").symlink_to(outside)
+        before = files_below(outside)
+        assert set(patient.work().values()) == {OUT_OF_RESOURCES}
+        assert files_below(outside) == before
+
+
+@pytest.mark.parametrize("mode", [NORMAL, BIT_PRESERVING])
+def test_object_that_is_there_is_verified_without_a_write(
+    faultio: Path, tmp_path: Path, mode: str
+) -> None:
+    """Success although nothing can be written; any difference shows that."""
+    verify = f"{mode} --on-duplicate verify"
+    work = {"1.2.10": WORK["1.2.10"].data_set, SMALL_UID: SMALL}
+    other = {"1.2.10": work["1.2.10"][:-1] + b"\x99"}
+    with patient_for(verify, faultio, tmp_path) as patient:
+        assert set(patient.store(work).values()) == {SUCCESS}
+        patient.script.fail(Call.PWRITE, 1, errno.EIO, lasting=True)
+        assert set(patient.store(work).values()) == {SUCCESS}
+        assert patient.script.hits == 0
+        assert set(patient.store(other).values()) == {OUT_OF_RESOURCES}
+        patient.script.clear()
+        assert patient.files() == work
+
+
+@pytest.mark.parametrize(
+    ("mode", "refused", "os_errno", "sign"),
+    [
+        (DONTCACHE, Call.PWRITE_DONTCACHE, errno.EOPNOTSUPP, Call.PWRITE_DONTCACHE),
+        (DONTCACHE, Call.PWRITE_DONTCACHE, errno.ENOSYS, Call.PWRITE_DONTCACHE),
+        (DIRECT, Call.SET_DIRECT, errno.EINVAL, Call.SET_DIRECT),
+        (DIRECT, Call.PWRITE, errno.EINVAL, Call.SET_DIRECT),
+    ],
+)
+def test_way_of_writing_that_is_refused_is_not_tried_again(
+    faultio: Path, tmp_path: Path, mode: str, refused: Call, os_errno: int, sign: Call
+) -> None:
+    """The object is stored all the same, the next one without a detour.
+
+    `sign` is the call without which nothing is written in the way that was refused.
+    """
+    with patient_for(mode, faultio, tmp_path) as patient:
+        patient.begin()
+        patient.script.fail(refused, 1, os_errno)
+        assert patient.work() == ALL_WELL
+        assert patient.script.hits == 1
+        assert_sacred(patient, ALL_WELL)
+        patient.begin()
+        patient.script.fail(sign, 1, errno.EIO, lasting=True)
+        assert patient.work() == ALL_WELL
+        assert patient.script.hits == 0
+        assert_sacred(patient, ALL_WELL)

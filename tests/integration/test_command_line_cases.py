@@ -40,13 +40,15 @@ DATA = Path(__file__).parent / "data"
 ETC = Path("/etc/dcmtk")
 NOBODY = 65534
 
-# The program, and the program after giving up root. Its modules are loaded before that,
-# for nobody else may be able to read them.
+# The program, and the program after giving up root. Its modules and its data dictionary
+# are loaded before that, for nobody else may be able to read them, or Python's.
 PROGRAM = (sys.executable, "-m", "dcmrecv")
 PROGRAM_OF_NOBODY = (
     sys.executable,
     "-c",
-    "import os; from dcmrecv.cli import entry_point; os.setgroups([]); "
+    "import os; from dcmrecv.cli import entry_point; "
+    "from dcmrecv.encoding.dictionary import default_table; default_table(); "
+    "os.setgroups([]); "
     f"os.setgid({NOBODY}); os.setuid({NOBODY}); entry_point()",
 )
 # A copy: pytest changes the environment of this process at every test, and a child that
@@ -117,12 +119,6 @@ def read_cases() -> tuple[Case, ...]:
 
 CASES = read_cases()
 
-NO_TLS = Difference(
-    why="TLS has an issue of its own; never a plain socket where TLS was asked for",
-    exit=71,
-    contains="F: cannot start SCP with TLS: "
-    "TLS is not available in this version of dcmrecv\n",
-)
 AT_ONCE = Difference(
     why="DECISIONS 10: no line is lost when a signal ends the receiver. The original "
     "holds them back in a buffer and loses them; ours, of many processes, come at once",
@@ -150,77 +146,6 @@ DIFFERENT = {
     "log4cplus.appender.c = log4cplus::ConsoleAppender\\n"
     "log4cplus.appender.c.logToStderr=true\\n"
     'log4cplus.appender.c.layout = log4cplus::SimpleLayout\\n" > {tmp}/e.cfg': AT_ONCE,
-    "+tls a b {port}": NO_TLS,
-    "TLS {port}": NO_TLS,
-    "--enable-tls {tls}/server.key {tls}/server.pem {port}": NO_TLS,
-    "TLS -pw {port}": NO_TLS,
-    "-tls TLS -pw {port}": NO_TLS,
-    "+tls {tls}/none.key {tls}/server.pem -pw {port}": NO_TLS,
-    "+tls {tls}/server.key {tls}/none.pem -pw {port}": NO_TLS,
-    "+tls {tls}/other.key {tls}/server.pem -pw {port}": NO_TLS,
-    "+tls {tls}/server.pem {tls}/server.pem -pw {port}": NO_TLS,
-    "+tls {tls}/server.key {tls}/server.key -pw {port}": NO_TLS,
-    "+tls {tls}/server.enc.key {tls}/server.pem -pw {port}": NO_TLS,
-    "+tls {tls}/server.enc.key {tls}/server.pem +pw wrong {port}": NO_TLS,
-    "+tls {tls}/server.enc.key {tls}/server.pem +pw secret {port}": NO_TLS,
-    "+tls {tls}/server.enc.key {tls}/server.pem +ps {port}": NO_TLS,
-    "TLS +pw '' {port}": NO_TLS,
-    "TLS +pw a -pw {port}": NO_TLS,
-    "TLS -pem {port}": NO_TLS,
-    "+tls {tls}/server.key.der {tls}/server.der -der {port}": NO_TLS,
-    "+tls {tls}/server.key.der {tls}/server.der -pw -der {port}": NO_TLS,
-    "+tls {tls}/server.key.der {tls}/server.der {port}": NO_TLS,
-    "TLS -der {port}": NO_TLS,
-    "TLS +cf {tls}/ca.pem {port}": NO_TLS,
-    "TLS +cf {tls}/none.pem {port}": NO_TLS,
-    "TLS +cf {tls}/ca.pem +cf {tls}/none.pem {port}": NO_TLS,
-    "TLS +cd {tls}/cadir {port}": NO_TLS,
-    "TLS +cd {tls}/nodir {port}": NO_TLS,
-    "TLS +crl {tls}/crl.pem {port}": NO_TLS,
-    "TLS +crl {tls}/none.pem {port}": NO_TLS,
-    "TLS +crl {tls}/ca.pem {port}": NO_TLS,
-    "TLS +crv {port}": NO_TLS,
-    "TLS +cra {port}": NO_TLS,
-    "TLS +crl {tls}/crl.pem +cra {port}": NO_TLS,
-    "TLS +cf {tls}/server.key {port}": NO_TLS,
-    "TLS +py {port}": NO_TLS,
-    "TLS +px {port}": NO_TLS,
-    "TLS +pz {port}": NO_TLS,
-    "TLS +pa {port}": NO_TLS,
-    "TLS +pn {port}": NO_TLS,
-    "TLS --profile-bcp195-nd {port}": NO_TLS,
-    "TLS --profile-bcp195 {port}": NO_TLS,
-    "TLS --profile-bcp195-ex {port}": NO_TLS,
-    "TLS --profile-aes {port}": NO_TLS,
-    "TLS --profile-null {port}": NO_TLS,
-    "TLS +pz +py {port}": NO_TLS,
-    "TLS +cs TLS_RSA_WITH_AES_128_CBC_SHA {port}": NO_TLS,
-    "TLS +cs BOGUS {port}": NO_TLS,
-    "TLS +cs AES128-SHA {port}": NO_TLS,
-    "TLS +pz +cs TLS_RSA_WITH_AES_128_CBC_SHA +py {port}": NO_TLS,
-    "TLS +cs TLS_RSA_WITH_NULL_SHA {port}": NO_TLS,
-    "TLS +pn +cs TLS_RSA_WITH_AES_128_CBC_SHA {port}": NO_TLS,
-    "TLS +cs TLS_AES_128_GCM_SHA256 {port}": NO_TLS,
-    "TLS +cs TLS_RSA_WITH_3DES_EDE_CBC_SHA {port}": NO_TLS,
-    "TLS +dp {tls}/dh2048.pem {port}": NO_TLS,
-    "TLS +dp {tls}/dh1024.pem {port}": NO_TLS,
-    "TLS +dp {tls}/none.pem {port}": NO_TLS,
-    "TLS +pz +dp {tls}/dh1024.pem {port}": NO_TLS,
-    "TLS +pz +dp {tls}/dh2048.pem {port}": NO_TLS,
-    "TLS +rs {tls}/seed.bin {port}": NO_TLS,
-    "TLS +rs {tls}/none.bin {port}": NO_TLS,
-    "TLS +rs {tls}/seed.bin +ws {port}": NO_TLS,
-    "TLS +rs {tls}/seed.bin +wf {tmp}/s {port}": NO_TLS,
-    "TLS -rc {port}": NO_TLS,
-    "TLS -vc {port}": NO_TLS,
-    "TLS -ic {port}": NO_TLS,
-    "TLS --require-peer-cert {port}": NO_TLS,
-    "TLS --verify-peer-cert {port}": NO_TLS,
-    "TLS --ignore-peer-cert {port}": NO_TLS,
-    "+tls {tls}/weak.key {tls}/weak.pem -pw {port}": NO_TLS,
-    "+tls {tls}/ec.key {tls}/ec.pem -pw {port}": NO_TLS,
-    "+tls {tls}/server.key {tls}/rogue.pem {port}": NO_TLS,
-    "+tls {tls}/none {tls}/server.pem -pw -v {port}": NO_TLS,
 }
 
 

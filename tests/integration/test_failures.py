@@ -25,6 +25,7 @@ from tests.builders.conversations import CONTEXTS, DIFFERENT, SAME
 from tests.builders.data_set import object_of
 from tests.builders.part10 import parse_part10
 from tests.builders.pdu import abort, associate_rq, message, release_rq
+from tests.builders.resend import NAME, NEW, OLD, UID, WHOLE
 from tests.peers.disks import small_disk, with_file_size_limit, without_privileges
 from tests.peers.program import (
     Program,
@@ -35,11 +36,6 @@ from tests.peers.program import (
 from tests.peers.scu import PeerGone, RawScu, store_alone
 from tests.peers.waiting import wait_until
 
-UID = "1.2.3"
-NAME = f"CT.{UID}"
-OLD = object_of(UID, pixel_bytes=1_000)
-NEW = object_of(UID, pixel_bytes=3_000_000)
-WHOLE = message(1, c_store_rq(UID), NEW)
 MODES = ("--normal", "--bit-preserving")
 
 

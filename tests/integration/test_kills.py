@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders.command import SUCCESS, c_store_rq
+from tests.builders.command import SUCCESS
 from tests.builders.data_set import object_of
 from tests.builders.part10 import parse_part10
-from tests.builders.pdu import message
+from tests.builders.resend import NAME, NEW, OLD, UID, WHOLE
 from tests.peers.load import Load
 from tests.peers.program import (
     Program,
@@ -26,12 +26,6 @@ from tests.peers.program import (
 )
 from tests.peers.scu import RawScu, store_alone
 from tests.peers.waiting import wait_until
-
-UID = "1.2.3"
-NAME = f"CT.{UID}"
-OLD = object_of(UID, pixel_bytes=1_000)
-NEW = object_of(UID, pixel_bytes=3_000_000)
-WHOLE = message(1, c_store_rq(UID), NEW)
 
 
 @pytest.fixture(params=("--normal", "--bit-preserving"))
@@ -176,6 +170,34 @@ def test_workers_end_when_the_supervisor_is_killed(
         uid = path.name.removeprefix("CT.")
         content = parse_part10(path.read_bytes()).data_set
         assert content == object_of(uid, pixel_bytes=pixel_bytes_of(content))
+
+
+def test_start_removes_what_a_killed_receiver_left(
+    receiver: Program, tmp_path: Path
+) -> None:
+    """kill -9 of everybody within an object, beside a receiver that lives on."""
+    out = tmp_path / "out"
+    with storage_program(tmp_path) as other, RawScu(other.port) as neighbour:
+        neighbour.associate()
+        neighbour.send(WHOLE[:-1])
+        wait_until(lambda: len(files_below(out)) == 1, "the neighbour's file")
+        (beside,) = files_below(out)
+        with RawScu(receiver.port) as victim:
+            victim.associate()
+            victim.send(WHOLE[:-1])
+            wait_until(lambda: len(files_below(out)) == 2, "a temporary file")
+            for pid in receiver.processes():
+                os.kill(pid, signal.SIGKILL)
+            receiver.process.wait(10)
+            assert victim.is_closed()
+        with storage_program(tmp_path) as next_one:
+            wait_until(lambda: list(files_below(out)) == [beside], "the file to go")
+            next_one.wait_for_log("Removed 1 unfinished files")
+            assert store_alone(next_one.port, OLD, "1.2.9").status == SUCCESS
+        neighbour.send(WHOLE[-1:])
+        assert neighbour.read_response().status == SUCCESS
+        neighbour.release()
+    assert data_sets_below(out) == {NAME: NEW, "CT.1.2.9": OLD}
 
 
 def is_running(pid: int) -> bool:

@@ -248,6 +248,15 @@ def test_sigterm_ends_an_idle_receiver() -> None:
         assert not is_listening(program.port)
 
 
+def test_an_idle_receiver_ends_in_peace_however_often_it_is_told() -> None:
+    """A signal that comes while the process takes itself down changes nothing."""
+    with StandIn() as program:
+        wait_for_workers(program, 2)
+        while program.process.poll() is None:
+            program.process.send_signal(signal.SIGTERM)
+        assert program.process.returncode == 0
+
+
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda n: n.name
 )

@@ -32,7 +32,8 @@ SERIAL = ("--max-associations", "1", "--queue-associations")
 # Lines that only we write: who the peer was, and what it was told.
 OUR_OWN_LINES = re.compile(
     r"^.: (Association with .* (aborted|ended): .*"
-    r"|C-STORE Request \(MsgID \d+\) of .* answered with .*)$"
+    r"|C-STORE Request \(MsgID \d+\) of .* answered with .*"
+    r"|Tolerated of .*)$"
 )
 
 # What DCMTK's parser says about bytes that are no command set; ours has its own words.

@@ -18,7 +18,7 @@ from dcmrecv.config.settings import (
     VERIFICATION_PROFILE,
     AssociationProfile,
 )
-from dcmrecv.service import wording
+from dcmrecv.service import parameter_block, wording
 from dcmrecv.ul.negotiation import (
     REJECT_NO_CONTEXT,
     Negotiation,
@@ -345,11 +345,11 @@ def test_the_answer_is_the_originals(contest: Contest, wire: bytes) -> None:
     assert with_identity_of_the_original(negotiation).hex(" ") == answer.hex(" ")
     if not request.supports_version_1:
         return
-    blocks = [wording.request_block(request, 16_384)]
+    blocks = [parameter_block.request_block(request, 16_384)]
     if isinstance(negotiation.answer, AssociationAccept) or (
         negotiation.answer == REJECT_NO_CONTEXT
     ):
-        blocks.append(wording.answer_block(request, 16_384, negotiation))
+        blocks.append(parameter_block.answer_block(request, 16_384, negotiation))
     for block in blocks:
         lines = block.splitlines()
         starts = [n for n, line in enumerate(log) if line == f"I: {lines[0]}"]

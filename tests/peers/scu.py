@@ -5,6 +5,7 @@ keeps silent fails the test instead of hanging it.
 """
 
 import contextlib
+import select
 import socket
 import struct
 import time
@@ -80,12 +81,13 @@ class RawScu:
     port: int
     host: str = "127.0.0.1"
     deadline_s: float = READ_DEADLINE_S
+    source: str = ""  # our own address, any of this machine by default
     connection: socket.socket = field(init=False)
     peer_max_pdu: int = field(init=False, default=16_384)
 
     def __post_init__(self) -> None:
         self.connection = socket.create_connection(
-            (self.host, self.port), self.deadline_s
+            (self.host, self.port), self.deadline_s, (self.source, 0)
         )
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -193,6 +195,10 @@ class RawScu:
         if answer.kind == pdu.A_RELEASE_RP:
             return "release"
         return f"PDU type {answer.kind:02x}: {answer.body[:32].hex(' ')}"
+
+    def has_news(self, within_s: float) -> bool:
+        """Whether the receiver says something, or closes, within so many seconds."""
+        return bool(select.select([self.connection], [], [], within_s)[0])
 
     def is_closed(self, deadline_s: float | None = None) -> bool:
         """Wait until the receiver has closed the connection, whatever it says before.

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dcmrecv.config.settings import AssociationProfile, ProfileContext, Role
 from dcmrecv.errors import ProtocolViolation
-from dcmrecv.service import wording
+from dcmrecv.service import parameter_block
 from dcmrecv.ul.items import (
     AsynchronousOperationsWindow,
     ExtendedNegotiation,
@@ -178,8 +178,8 @@ def test_every_request_gets_an_answer_that_can_be_sent_and_told(
         assert [context.id for context in answer.contexts] == ids
         assert any(context.result == 0 for context in answer.contexts)
     for block in (
-        wording.request_block(request, policy.max_pdu),
-        wording.answer_block(request, policy.max_pdu, negotiation),
+        parameter_block.request_block(request, policy.max_pdu),
+        parameter_block.answer_block(request, policy.max_pdu, negotiation),
     ):
         assert block.replace("\n", "").isprintable()
 
@@ -233,4 +233,6 @@ def test_the_most_expensive_request_is_judged_and_told() -> None:
     assert (len(request.contexts), len(request.user.roles)) == (3_000, 6_000)
     policy = NegotiationPolicy(profile=AssociationProfile(()), promiscuous=True)
     negotiation = negotiate(request, policy)
-    assert "(Accepted)" in wording.answer_block(request, policy.max_pdu, negotiation)
+    assert "(Accepted)" in parameter_block.answer_block(
+        request, policy.max_pdu, negotiation
+    )

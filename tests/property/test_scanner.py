@@ -5,11 +5,20 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dcmrecv.encoding.dictionary import default_table
 from dcmrecv.encoding.scanner import DatasetScanner
 from tests.builders.data_set import UNDEFINED, Encoding, encapsulated_object
 
 VRS = ["OB", "OW", "UN", "UI", "LO", "US", "PN", "UT", "DA"]
-tags = st.integers(0x0008_0001, 0x7FDF_FFFF)
+# Without a VR on the wire the dictionary says what is a sequence, so no tag of one kind
+# may stand where the other is meant; of private tags it knows nothing.
+private_tags = st.builds(
+    lambda group, element: (2 * group + 1) << 16 | element,
+    st.integers(0x0004, 0x3FEF),
+    st.integers(0x1000, 0xFFFF),
+)
+tags = private_tags | st.sampled_from([0x0008_0018, 0x0010_0010, 0x0028_0010])
+sequence_tags = private_tags | st.sampled_from([0x0008_1110, 0x0040_A730])
 
 
 @st.composite
@@ -17,7 +26,6 @@ def elements(draw: st.DrawFn, encoding: Encoding, depth: int) -> bytes:
     """A well-formed run of elements, sequences of either form of length among them."""
     data = b""
     for _ in range(draw(st.integers(0, 4))):
-        tag = draw(tags)
         if depth > 0 and draw(st.booleans()):
             items = [
                 encoding.item(
@@ -25,10 +33,12 @@ def elements(draw: st.DrawFn, encoding: Encoding, depth: int) -> bytes:
                 )
                 for _ in range(draw(st.integers(0, 3)))
             ]
-            data += encoding.sequence(tag, items, undefined=draw(st.booleans()))
+            data += encoding.sequence(
+                draw(sequence_tags), items, undefined=draw(st.booleans())
+            )
         else:
             data += encoding.element(
-                tag, draw(st.sampled_from(VRS)), draw(st.binary(max_size=40))
+                draw(tags), draw(st.sampled_from(VRS)), draw(st.binary(max_size=40))
             )
     return data
 
@@ -60,9 +70,9 @@ def test_a_well_formed_data_set_has_no_fault_in_any_split(
     case: tuple[bytes, dict[str, bool]], cuts: list[int]
 ) -> None:
     data, syntax = case
-    found = DatasetScanner().examine(cut(data, cuts), **syntax)
+    found = DatasetScanner(default_table()).examine(cut(data, cuts), **syntax)
     assert found["fault"] is None
-    assert found == DatasetScanner().examine([data], **syntax)
+    assert found == DatasetScanner(default_table()).examine([data], **syntax)
 
 
 @given(data_sets(), st.data(), cuttings)
@@ -74,8 +84,12 @@ def test_a_damaged_data_set_says_the_same_in_any_split(
     for _ in range(data.draw(st.integers(1, 5))):
         at = data.draw(st.integers(0, len(damaged) - 1))
         damaged[at] = data.draw(st.sampled_from([0, 1, 0x7F, 0x80, 0xFE, 0xFF]))
-    in_pieces = DatasetScanner().examine(cut(bytes(damaged), cuts), **syntax)
-    assert in_pieces == DatasetScanner().examine([bytes(damaged)], **syntax)
+    in_pieces = DatasetScanner(default_table()).examine(
+        cut(bytes(damaged), cuts), **syntax
+    )
+    assert in_pieces == DatasetScanner(default_table()).examine(
+        [bytes(damaged)], **syntax
+    )
 
 
 @given(st.binary(max_size=500), st.booleans(), st.booleans(), st.booleans(), cuttings)
@@ -86,7 +100,7 @@ def test_garbage_is_walked_to_an_end(
     encapsulated: bool,
     cuts: list[int],
 ) -> None:
-    scanner = DatasetScanner()
+    scanner = DatasetScanner(default_table())
     syntax = {
         "explicit_vr": explicit_vr,
         "big_endian": big_endian and explicit_vr,
@@ -101,7 +115,7 @@ def test_fragments_of_any_length_are_walked_over(
     fragments: list[bytes], cuts: list[int]
 ) -> None:
     data = encapsulated_object(fragments=fragments)
-    found = DatasetScanner().examine(cut(data, cuts), encapsulated=True)
+    found = DatasetScanner(default_table()).examine(cut(data, cuts), encapsulated=True)
     assert found["fault"] is None
 
 
@@ -112,5 +126,5 @@ def test_no_length_of_an_element_is_taken_for_more_than_it_is(length: int) -> No
     element = explicit.element(0x0009_1010, "UN", b"", length=length)
     inside = explicit.sequence(0x0008_1140, [explicit.item(element)])
     assert length != UNDEFINED
-    fault = DatasetScanner().examine([inside])["fault"]
+    fault = DatasetScanner(default_table()).examine([inside])["fault"]
     assert (fault is None) == (length == 0)

@@ -3,8 +3,10 @@
 Runs that listen are in tests/integration.
 """
 
+import contextlib
 import logging
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ import pytest
 from dcmrecv.cli import entry_point, main
 from dcmrecv.config.help import HEADER, TEXTS, error_text
 from dcmrecv.config.logs import ROOT_LOGGER
+from dcmrecv.config.users import read_users
 
 DEADLINE_S = 60.0
 TLS = ["+tls", "key", "certificate"]
@@ -201,10 +204,13 @@ def test_busy_port_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_tls_ends_with_a_clear_message(capfd: pytest.CaptureFixture[str]) -> None:
-    """Until it is built: never a plain socket where TLS was asked for."""
-    assert main([*TLS, "-q", "104"]) == 71
-    assert "TLS is not available" in capfd.readouterr().err
+def test_tls_problem_ends_with_its_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
+    """Spec 10.2: never a plain socket where TLS was asked for."""
+    assert main([*TLS, "104"]) == 71
+    assert capfd.readouterr().err.endswith(
+        "E: OpenSSL error 80000002: OpenSSL error\n"
+        "F: 000b:0004 Unable to load private TLS key from 'key'\n"
+    )
 
 
 def test_debug_log_begins_with_the_version(capfd: pytest.CaptureFixture[str]) -> None:
@@ -236,3 +242,72 @@ def test_entry_point_leaves_an_ignored_interrupt_ignored(
         entry_point()
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     assert HEADER in capfd.readouterr().out
+
+
+def test_a_user_is_added_with_the_passcode_from_standard_input(tmp_path: Path) -> None:
+    for line in (b"one\n", b"two\r\n", b"three"):
+        done = subprocess.run(
+            [sys.executable, "-m", "dcmrecv", "--add-user", "users", "anna"],
+            input=line,
+            capture_output=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        (hashed,) = read_users("users").values()
+        assert hashed.matches(line.strip())
+    os.unlink("users")
+
+
+def test_a_user_with_an_impossible_name_is_a_mistake(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open("/dev/null") as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        assert main(["--add-user", "users", "a:b"]) == 1
+    assert "error: user name must not" in capfd.readouterr().err
+
+
+def test_a_passcode_typed_on_a_terminal_is_asked_for_twice() -> None:
+    for second, code in ((b"one", 0), (b"two", 1)):
+        child, terminal = pty.fork()
+        if child == 0:
+            os.execv(
+                sys.executable,
+                [sys.executable, "-m", "dcmrecv", "--add-user", "users", "anna"],
+            )
+        said = b""
+        with open(terminal, "r+b", buffering=0) as stream:
+            for prompt, answer in ((b"anna: ", b"one"), (b"more: ", second)):
+                while not said.endswith(prompt):
+                    said += stream.read(1)
+                stream.write(answer + b"\n")
+            with contextlib.suppress(OSError):  # EIO is the end of a terminal
+                while piece := stream.read(1_024):
+                    said += piece
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code
+        assert b"one" not in said
+    assert b"the two passcodes differ" in said
+    os.unlink("users")
+
+
+def test_a_configuration_is_checked_without_listening(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The port may be in use by the receiver that shall be replaced."""
+    with socket.create_server(("", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["--check-config", "--promiscuous", port]) == 0
+    out, err = capfd.readouterr()
+    assert out.startswith("The configuration can be used.")
+    assert err == ""
+
+
+def test_an_unusable_configuration_is_an_error_with_its_exit_code(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--check-config", "-od", "missing", "104"]) == 45
+    assert main(["--check-config", "--user-file", "missing", "104"]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "Directory does not exist" in err and "cannot read user file" in err

@@ -14,57 +14,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from dcmrecv import __version__
-from dcmrecv.config.option_table import TABLE, Option
+from dcmrecv.config.ciphersuites import CIPHERSUITES
+from dcmrecv.config.option import Option
+from dcmrecv.config.option_table import TABLE
 
 RELEASE_DATE = "2026-11-22"
 
 # As in the original's, a script finds the version between "v" and the next blank.
 HEADER = f"$dcmrecv: dcmrecv v{__version__} {RELEASE_DATE} $"
 APPLICATION = "dcmrecv: Simple DICOM storage SCP (receiver)"
-
-# In the original's order.
-CIPHERSUITES = (
-    "TLS_RSA_WITH_NULL_SHA",
-    "TLS_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_RSA_WITH_CAMELLIA_128_CBC_SHA",
-    "TLS_RSA_WITH_AES_128_CBC_SHA256",
-    "TLS_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_RSA_WITH_CAMELLIA_256_CBC_SHA",
-    "TLS_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_RSA_WITH_AES_256_CBC_SHA256",
-    "TLS_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_DHE_DSS_WITH_AES_128_CBC_SHA",
-    "TLS_DHE_DSS_WITH_CAMELLIA_128_CBC_SHA",
-    "TLS_DHE_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_DHE_RSA_WITH_CAMELLIA_128_CBC_SHA",
-    "TLS_DHE_DSS_WITH_AES_128_CBC_SHA256",
-    "TLS_DHE_RSA_WITH_AES_128_CBC_SHA256",
-    "TLS_DHE_DSS_WITH_AES_128_GCM_SHA256",
-    "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_DHE_DSS_WITH_AES_256_CBC_SHA",
-    "TLS_DHE_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_DHE_DSS_WITH_CAMELLIA_256_CBC_SHA",
-    "TLS_DHE_RSA_WITH_CAMELLIA_256_CBC_SHA",
-    "TLS_DHE_DSS_WITH_AES_256_CBC_SHA256",
-    "TLS_DHE_RSA_WITH_AES_256_CBC_SHA256",
-    "TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-    "TLS_DHE_DSS_WITH_AES_256_GCM_SHA384",
-    "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384",
-)
 
 _TEXT_COLUMN = 33
 
@@ -141,13 +99,13 @@ TEXTS: Mapping[str, Callable[[], str]] = MappingProxyType(
 
 
 def _option_lines(option: Option, indent: int, width: int) -> list[str]:
-    """The first line of the text stands beside the names, the others below it."""
+    """The first line of the text stands beside the names if they leave room for it."""
     first, *others = option.text.split("\n")
     names = f"{' ' * indent}{option.short:<{width}}  {option.long}"
-    return [
-        f"{names:<{_TEXT_COLUMN}}{first}",
-        *(f"{'':<{_TEXT_COLUMN}}{line}" for line in others),
-    ]
+    lines = [f"{'':<{_TEXT_COLUMN}}{line}" for line in (first, *others)]
+    if len(names) >= _TEXT_COLUMN:
+        return [names, *lines]
+    return [names + lines[0][len(names) :], *lines[1:]]
 
 
 def _build_text() -> str:

@@ -29,7 +29,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
-from dcmrecv.config.loglines import TimeFormat, encode, full_hostname, logger_name
+from dcmrecv.config.loglines import (
+    Lines,
+    TimeFormat,
+    encode,
+    full_hostname,
+    logger_name,
+)
 
 STDOUT = 1
 STDERR = 2
@@ -51,6 +57,9 @@ SCHEDULES: Mapping[str, str] = MappingProxyType(
 
 class Layout(Protocol):
     """Makes the text of a record, with its line end."""
+
+    @property
+    def locates(self) -> bool: ...
 
     def format(self, record: logging.LogRecord) -> str: ...
 
@@ -139,8 +148,25 @@ class Appender(logging.Handler):
     def append(self, record: logging.LogRecord, data: bytes) -> None:
         raise NotImplementedError
 
+    @property
+    def locates(self) -> bool:
+        """Does it show where in the program a record was made?"""
+        return self._layout.locates
+
     def emit(self, record: logging.LogRecord) -> None:
-        data = encode(self._layout.format(record))
+        if isinstance(record.msg, Lines):
+            self._emit_lines(record, record.msg)
+        else:
+            self._deliver(record, encode(self._layout.format(record)))
+
+    def _emit_lines(self, record: logging.LogRecord, lines: Lines) -> None:
+        texts = []
+        for record.msg in lines.messages:
+            texts.append(self._layout.format(record))
+        record.msg = lines  # for the next handler
+        self._deliver(record, encode("".join(texts)))
+
+    def _deliver(self, record: logging.LogRecord, data: bytes) -> None:
         try:
             self.append(record, data)
         except OSError as error:
@@ -464,6 +490,12 @@ class SysLogAppender(Appender):
         super().__init__(layout, reporter, "syslog")
         self._log = log
         self._facility = facility
+
+    def _emit_lines(self, record: logging.LogRecord, lines: Lines) -> None:
+        # The system logger takes one message at a time.
+        for record.msg in lines.messages:
+            self._deliver(record, encode(self._layout.format(record)))
+        record.msg = lines
 
     def append(self, record: logging.LogRecord, data: bytes) -> None:
         self._log.send(self._facility | severity_of(record.levelno), record, data)

@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 TRACE = 5
@@ -66,6 +66,21 @@ def message_of(record: logging.LogRecord) -> str:
     if record.stack_info:
         text = f"{text}\n{record.stack_info}"
     return text
+
+
+class Lines:
+    """Messages of one moment that are logged as one record, so with one write.
+
+    Each of them looks as if it had been logged alone.
+    """
+
+    __slots__ = ("messages",)
+
+    def __init__(self, *messages: str) -> None:
+        self.messages = messages
+
+    def __str__(self) -> str:
+        return "\n".join(self.messages)
 
 
 def encode(text: str) -> bytes:
@@ -127,6 +142,8 @@ class TimeFormat:
 class SimpleLayout:
     """`INFO - message`. Only the first line of a message has the prefix."""
 
+    locates = False
+
     def format(self, record: logging.LogRecord) -> str:
         return f"{level_name(record.levelno)} - {message_of(record)}\n"
 
@@ -138,6 +155,8 @@ class TTCCLayout:
         date_format: as for TimeFormat; "" shows milliseconds since the program began.
         utc: whether the date is UTC, not local time.
     """
+
+    locates = False
 
     def __init__(self, date_format: str = "", *, utc: bool = False) -> None:
         self._time = TimeFormat(date_format, utc=utc) if date_format else None
@@ -172,6 +191,9 @@ _CONVERTERS: Mapping[str, Converter] = MappingProxyType(
         "M": lambda record, line: record.funcName or "",
     }
 )
+_MESSAGE = _CONVERTERS["m"]
+_LEVEL_OR_MESSAGE = frozenset(_CONVERTERS[item] for item in "mpP")
+_LOCATIONS = frozenset("FbLlM")
 _WIDTH = re.compile(r"(-*)([0-9]*)(\.?)([0-9]*)")
 _DEFAULT_DATE = "%Y-%m-%d %H:%M:%S"
 _WIDEST = 65_535  # characters that an item can be padded to; the original has no bound
@@ -202,20 +224,56 @@ class PatternLayout:
         self._complain = complain
         self._each_line = each_line
         self._position = 0
+        self._items: set[str] = set()
         self._pieces: list[str | Converter] = []
         self._parse()
+        self._plain = self._is_plain()
+        self._frames: dict[int, tuple[str, str]] = {}
+
+    @property
+    def locates(self) -> bool:
+        """Does it show where in the program a record was made?"""
+        return not _LOCATIONS.isdisjoint(self._items)
 
     def format(self, record: logging.LogRecord) -> str:
         message = message_of(record)
+        if self._plain:
+            before, after = self._frame(record)
+            if self._each_line:
+                message = message.replace("\n", after + before)
+            return before + message + after
         if self._each_line and "\n" in message:
             return "".join([self._line(record, line) for line in message.split("\n")])
         return self._line(record, message)
 
+    def _is_plain(self) -> bool:
+        """Does what stands around the message depend on the level alone?"""
+        converters = [piece for piece in self._pieces if not isinstance(piece, str)]
+        return converters.count(_MESSAGE) == 1 and _LEVEL_OR_MESSAGE.issuperset(
+            converters
+        )
+
+    def _frame(self, record: logging.LogRecord) -> tuple[str, str]:
+        """What stands before and behind the message, at this level."""
+        frame = self._frames.get(record.levelno)
+        if frame is None:
+            at = self._pieces.index(_MESSAGE)
+            frame = self._frames[record.levelno] = (
+                self._text(self._pieces[:at], record, ""),
+                self._text(self._pieces[at + 1 :], record, ""),
+            )
+        return frame
+
     def _line(self, record: logging.LogRecord, line: str) -> str:
+        return self._text(self._pieces, record, line)
+
+    def _text(
+        self, pieces: Iterable[str | Converter], record: logging.LogRecord, line: str
+    ) -> str:
         return "".join(
             [
                 piece if isinstance(piece, str) else piece(record, line)
-                for piece in self._pieces
+                for piece in pieces
             ]
         )
 
@@ -273,6 +331,7 @@ class PatternLayout:
 
     def _item(self, item: str) -> str | Converter | None:
         """What stands for an item: a constant, a function of the record, or None."""
+        self._items.add(item)
         if item == "n":
             return "\n"
         if item in ("d", "D"):

@@ -14,7 +14,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 
-from dcmrecv.config.logappenders import STDERR, ConsoleAppender, Reporter
+from dcmrecv.config.logappenders import STDERR, Appender, ConsoleAppender, Reporter
 from dcmrecv.config.logfile import (
     APPLICATION_NAME,
     Properties,
@@ -50,6 +50,7 @@ TLS_LOGGER = "dcmtk.dcmtls"
 DEFAULT_PATTERN = "%P: %m%n"
 
 _PREFIX = "log4cplus."
+_SOURCE_FILE = logging._srcfile
 
 
 @dataclass(slots=True)
@@ -116,6 +117,22 @@ class _Installation:
             logger.setLevel(node.level)
         for handler in before.handlers:
             handler.close()
+        _find_out_no_more_than(plan)
+
+
+def _find_out_no_more_than(plan: _Plan) -> None:
+    """Let `logging` only look for what an appender of the plan shows.
+
+    Source:
+        Python's Logging HOWTO, section "Optimization".
+    """
+    logging.logThreads = False
+    logging.logProcesses = False
+    logging.logMultiprocessing = False
+    located = any(
+        isinstance(handler, Appender) and handler.locates for handler in plan.handlers
+    )
+    logging._srcfile = _SOURCE_FILE if located else None
 
 
 _installation = _Installation()

@@ -1,61 +1,28 @@
 """Every command line option as one declarative table.
 
-Owns the spellings, the help text, and what each option does to `Settings`. Never parses
-and never prints: `options` does the one, `help` the other.
+Owns the spellings, the help text, and what each option does to `Settings`; those about
+access stand in `access_options`. Never parses and never prints: `options` does the one,
+`help` the other.
 
 Source:
     spec sections 1.4, 1.5 and 11; DECISIONS 1, 3, 9 and 14.
 """
 
-from dataclasses import dataclass
-from functools import partial
+from types import MappingProxyType
 
+from dcmrecv.config.access_options import ACCESS_OPTIONS
+from dcmrecv.config.option import Heading, Option
 from dcmrecv.config.settings import (
-    CrlCheck,
+    Durability,
     FilenameMode,
     IpVersion,
-    PeerCertificate,
+    OnDuplicate,
     StorageMode,
     SubdirectoryMode,
+    WriteMode,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """Begins a part of the table and of the help text; `subtitle` may be empty."""
-
-    title: str
-    subtitle: str
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option.
-
-    `field` says what is set, as "part.attribute" of `Settings`. Options with the same
-    field exclude each other, and the rightmost one counts. An option without values
-    sets `choice`, one with values sets what was typed.
-    """
-
-    long: str
-    short: str  # "" if there is none
-    text: str  # the lines of the help text
-    field: str = ""
-    choice: object = True
-    values: int = 0
-    bounds: tuple[int, int] | None = None  # the value is an integer in this range
-    cut: int | None = None  # a larger integer counts as this one
-    repeatable: bool = False  # every occurrence counts
-    requires: tuple[str, ...] = ()  # long names, checked in this order
-    excludes: tuple[str, ...] = ()
-    blamed: str = ""  # the name in messages about `requires`, if it is not `long`
-    secret: bool = False  # the value is never printed
-
-
-_tls = partial(Option, requires=("--enable-tls",))
-
-_SEED = ("--enable-tls", "--seed")
-_TLS_TITLE = "transport layer security (TLS) options"
+from dcmrecv.config.sizes import parse_reserve, parse_size
+from dcmrecv.config.tls_options import EXTENDED_TLS_OPTIONS, TLS_OPTIONS
 
 # The original compares 64 bits and keeps 32: `-td 4294967296` is no error.
 _SECONDS = (1, 2**64 - 1)
@@ -180,214 +147,7 @@ TABLE: tuple[Heading | Option, ...] = (
         "network.host_lookup",
         False,
     ),
-    Heading(_TLS_TITLE, "transport protocol stack"),
-    Option(
-        "--disable-tls",
-        "-tls",
-        "use normal TCP/IP connection (default)",
-        "transport.tls",
-        False,
-    ),
-    Option(
-        "--enable-tls",
-        "+tls",
-        "[p]rivate key file, [c]ertificate file: string\n"
-        "use authenticated secure TLS connection",
-        "transport.tls",
-        values=2,
-    ),
-    Heading(_TLS_TITLE, "private key password (only with --enable-tls)"),
-    _tls(
-        "--std-passwd",
-        "+ps",
-        "prompt user to type password on stdin (default)",
-        "tls.password",
-        None,
-    ),
-    _tls(
-        "--use-passwd",
-        "+pw",
-        "[p]assword: string \nuse specified password",
-        "tls.password",
-        values=1,
-        secret=True,
-    ),
-    _tls("--null-passwd", "-pw", "use empty string as password", "tls.password", ""),
-    Heading(_TLS_TITLE, "key and certificate file format"),
-    _tls(
-        "--pem-keys",
-        "-pem",
-        "read keys and certificates as PEM file (default)",
-        "tls.der",
-        False,
-    ),
-    _tls("--der-keys", "-der", "read keys and certificates as DER file", "tls.der"),
-    Heading(_TLS_TITLE, "certification authority"),
-    _tls(
-        "--add-cert-file",
-        "+cf",
-        "[f]ilename: string\nadd certificate file to list of certificates",
-        "tls.ca_files",
-        values=1,
-        repeatable=True,
-    ),
-    _tls(
-        "--add-cert-dir",
-        "+cd",
-        "[d]irectory: string\nadd certificates in d to list of certificates",
-        "tls.ca_directories",
-        values=1,
-        repeatable=True,
-    ),
-    _tls(
-        "--add-crl-file",
-        "+crl",
-        "[f]ilename: string\n"
-        "add certificate revocation list file\n"
-        "(implies --enable-crl-vfy)",
-        "tls.crl_files",
-        values=1,
-        repeatable=True,
-    ),
-    _tls(
-        "--enable-crl-vfy",
-        "+crv",
-        "enable leaf CRL verification",
-        "tls.crl_check",
-        CrlCheck.LEAF,
-    ),
-    _tls(
-        "--enable-crl-all",
-        "+cra",
-        "enable full chain CRL verification",
-        "tls.crl_check",
-        CrlCheck.CHAIN,
-        excludes=("--enable-crl-vfy",),
-    ),
-    Heading(_TLS_TITLE, "security profile"),
-    _tls(
-        "--profile-bcp195-nd",
-        "+py",
-        "Non-downgrading BCP 195 TLS Profile (default)",
-        "tls.profile",
-        "bcp195-nd",
-    ),
-    _tls("--profile-bcp195", "+px", "BCP 195 TLS Profile", "tls.profile", "bcp195"),
-    _tls(
-        "--profile-bcp195-ex",
-        "+pz",
-        "Extended BCP 195 TLS Profile",
-        "tls.profile",
-        "bcp195-ex",
-    ),
-    _tls(
-        "--profile-aes",
-        "+pa",
-        "AES TLS Secure Transport Connection Profile\n(retired)",
-        "tls.profile",
-        "aes",
-        blamed="--profile-basic",  # as the original
-    ),
-    _tls(
-        "--profile-null",
-        "+pn",
-        "Authenticated unencrypted communication\n(retired, was used in IHE ATNA)",
-        "tls.profile",
-        "null",
-    ),
-    _tls(
-        "--profile-8996", "+pg", "BCP 195 RFC 8996 TLS Profile", "tls.profile", "8996"
-    ),
-    _tls(
-        "--profile-8996-mod",
-        "+pm",
-        "Modified BCP 195 RFC 8996 TLS Profile",
-        "tls.profile",
-        "8996-mod",
-    ),
-    Option(
-        "--list-profiles", "+ph", "show list of supported security profiles and exit"
-    ),
-    Heading(_TLS_TITLE, "ciphersuite"),
-    Option("--list-ciphers", "+cc", "show list of supported TLS ciphersuites and exit"),
-    _tls(
-        "--cipher",
-        "+cs",
-        "[c]iphersuite name: string\n"
-        "add ciphersuite to list of negotiated suites\n"
-        "(not with --profile-bcp195-ex)",
-        "tls.ciphers",
-        values=1,
-        repeatable=True,
-        excludes=("--profile-bcp195-ex",),
-    ),
-    _tls(
-        "--dhparam",
-        "+dp",
-        "[f]ilename: string\nread DH parameters for DH/DSS ciphersuites",
-        "tls.dh_parameter_file",
-        values=1,
-    ),
-    Heading(_TLS_TITLE, "server name indication"),
-    _tls(
-        "--no-sni",
-        "",
-        "accept any requested server name (default)",
-        "tls.expected_sni",
-        None,
-        excludes=("--expect-sni",),
-    ),
-    _tls(
-        "--expect-sni",
-        "",
-        "[s]erver name: string\naccept requests for server name s only",
-        "tls.expected_sni",
-        values=1,
-    ),
-    # Differs: the system's generator is used, with a warning (DECISIONS 14).
-    Heading(_TLS_TITLE, "pseudo random generator (accepted, but without effect)"),
-    _tls(
-        "--seed",
-        "+rs",
-        "[f]ilename: string\nseed random generator with contents of f",
-        "tls.seed_file",
-        values=1,
-    ),
-    Option(
-        "--write-seed",
-        "+ws",
-        "write back modified seed (only with --seed)",
-        requires=_SEED,
-    ),
-    Option(
-        "--write-seed-file",
-        "+wf",
-        "[f]ilename: string (only with --seed)\nwrite modified seed to file f",
-        values=1,
-        requires=_SEED,
-    ),
-    Heading(_TLS_TITLE, "peer authentication"),
-    _tls(
-        "--require-peer-cert",
-        "-rc",
-        "verify peer certificate, fail if absent (default)",
-        "tls.peer_certificate",
-        PeerCertificate.REQUIRE,
-    ),
-    _tls(
-        "--verify-peer-cert",
-        "-vc",
-        "verify peer certificate if present",
-        "tls.peer_certificate",
-        PeerCertificate.VERIFY,
-    ),
-    _tls(
-        "--ignore-peer-cert",
-        "-ic",
-        "don't verify peer certificate",
-        "tls.peer_certificate",
-        PeerCertificate.IGNORE,
-    ),
+    *TLS_OPTIONS,
     Heading("output options", "general"),
     Option(
         "--output-directory",
@@ -484,6 +244,33 @@ TABLE: tuple[Heading | Option, ...] = (
         "network.prefer_uncompressed",
         requires=("--promiscuous",),
     ),
+    Heading("extended options", "storage mode"),
+    Option(
+        "--no-parse",
+        "",
+        "do not look into ignored datasets\n(only with --ignore)",
+        "storage.parse",
+        False,
+        requires=("--ignore",),
+    ),
+    Heading("extended options", "listening"),
+    Option(
+        "--listen",
+        "",
+        "[a]ddress: string, [tls:]host:port\n"
+        "listen there, too; tls: only with --enable-tls",
+        "network.listen",
+        values=1,
+        repeatable=True,
+    ),
+    Option(
+        "--reload",
+        "",
+        "when told to by SIGHUP, read certificates, CRLs\n"
+        "and association profile again, and do not end",
+        "network.reload",
+    ),
+    *EXTENDED_TLS_OPTIONS,
     Heading("extended options", "concurrent associations"),
     Option(
         "--max-associations",
@@ -518,13 +305,77 @@ TABLE: tuple[Heading | Option, ...] = (
         values=1,
         bounds=(0, 86_400),
     ),
+    Heading("extended options", "storage"),
+    Option(
+        "--write-mode",
+        "",
+        "[m]ode: auto, buffered, dontcache, direct (default: auto)\n"
+        "how objects of more than 64 KiB are written",
+        "storage.write_mode",
+        values=1,
+        words=WriteMode,
+    ),
+    Option(
+        "--durability",
+        "",
+        "[w]hat: close, data, full, group (default: close)\n"
+        "what is on disk before an object is acknowledged",
+        "storage.durability",
+        values=1,
+        words=Durability,
+    ),
+    Option(
+        "--on-duplicate",
+        "",
+        "[w]hat: overwrite, keep, verify, version, reject\n"
+        "(default: overwrite)\n"
+        "what to do with an object whose file exists",
+        "storage.on_duplicate",
+        values=1,
+        words=OnDuplicate,
+    ),
+    Option(
+        "--reserve",
+        "",
+        "[r]eserve: size (K, M, G, T) or percentage\n"
+        "refuse objects when less of the disk is free",
+        "storage.reserve",
+        values=1,
+        reads=parse_reserve,
+    ),
+    Option(
+        "--max-object-size",
+        "",
+        "[s]ize: bytes (K, M, G, T)\nrefuse larger data sets",
+        "storage.max_object_size",
+        values=1,
+        reads=parse_size,
+    ),
+    *ACCESS_OPTIONS,
+)
+
+# Options of the original's manual page that its programs, too, have only with an old
+# OpenSSL, and what to say of them.
+LACKING = MappingProxyType(
+    dict.fromkeys(("--profile-basic", "+pb"), " (this OpenSSL has no 3DES)")
 )
 
 OPTIONS = tuple(entry for entry in TABLE if isinstance(entry, Option))
 
+# What stands behind these names is nobody else's business.
+SECRETS = frozenset(
+    name for option in OPTIONS if option.secret for name in (option.long, option.short)
+)
+
 # A command line with several of these does the first; the rest of it is only checked
 # for unknown options and missing values.
-EXCLUSIVE = ("--help", "--version", "--list-ciphers", "--list-profiles")
+EXCLUSIVE = (
+    "--help",
+    "--version",
+    "--list-ciphers",
+    "--list-profiles",
+    "--add-user",
+)
 
 # Which of several broken `requires` and `excludes` is reported, as the original does
 # it; observed for every pair of its options.
@@ -556,5 +407,7 @@ DEPENDENCY_ORDER = (
     "--no-sni",
     "--expect-sni",
     "--cipher",
+    "--require-cert-name",
     "--prefer-uncompressed",
+    "--no-parse",
 )

@@ -12,11 +12,20 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
-from dcmrecv.config.option_table import DEPENDENCY_ORDER, EXCLUSIVE, OPTIONS, Option
+from dcmrecv.config.option import Option
+from dcmrecv.config.option_table import (
+    DEPENDENCY_ORDER,
+    EXCLUSIVE,
+    LACKING,
+    OPTIONS,
+)
 from dcmrecv.config.settings import (
+    AccessSettings,
     CrlCheck,
+    ListenAddress,
     LogSettings,
     NetworkSettings,
     PoolSettings,
@@ -137,7 +146,8 @@ def parse(argv: Sequence[str]) -> Invocation:
             shown.append(word)
             continue
         if (option := _BY_NAME.get(word)) is None:
-            raise ConfigurationError(f"Unknown option {word}")
+            reason = LACKING.get(word, "")
+            raise ConfigurationError(f"Unknown option {word}{reason}")
         values = tuple(words[position : position + option.values])
         if len(values) < option.values:
             raise ConfigurationError(f"Missing value for option {option.long}")
@@ -205,6 +215,7 @@ def settings(invocation: Invocation, *, info_enabled: bool) -> Settings:
         "--bit-preserving",
         "--series-date-subdir",
     )
+    network["listen"] = tuple(map(ListenAddress.parse, network.get("listen", ())))
     storage = _fields(invocation, "storage")
     pool = _fields(invocation, "pool")
     port = _port(invocation.port)
@@ -218,6 +229,7 @@ def settings(invocation: Invocation, *, info_enabled: bool) -> Settings:
         storage=StorageSettings(**storage),
         pool=PoolSettings(**pool),
         log=log,
+        access=AccessSettings(**_fields(invocation, "access")),
     )
 
 
@@ -277,7 +289,23 @@ def _value(invocation: Invocation, option: Option) -> object:
     values = invocation.values(option.long)
     if option.bounds is not None:
         return _integer(option, values[0], *option.bounds)
+    if option.reads is not None:
+        try:
+            return option.reads(values[0])
+        except ValueError as error:
+            raise _invalid_value(option, values[0]) from error
+    if option.words is not None:
+        return _word(option, values[0])
     return values[0] if option.values == 1 else values
+
+
+def _word(option: Option, text: str) -> Enum:
+    """The member that the value names."""
+    assert option.words is not None
+    members = {member.value: member for member in option.words}
+    if text not in members:
+        raise _invalid_value(option, f"not one of {', '.join(members)}: {text}")
+    return members[text]
 
 
 def _integer(option: Option, text: str, low: int, high: int) -> int:

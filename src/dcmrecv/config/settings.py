@@ -3,11 +3,13 @@
 Never parses a command line and never does I/O.
 """
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
+from dcmrecv.config.ciphersuites import PROFILES
 from dcmrecv.errors import ConfigurationError
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -39,6 +41,34 @@ class SubdirectoryMode(Enum):
 
     NONE = "none"
     SERIES_DATE = "series-date"
+
+
+class WriteMode(Enum):
+    """How the bytes of larger objects get into a file."""
+
+    AUTO = "auto"  # whatever is the cheapest at the moment
+    BUFFERED = "buffered"  # through the page cache
+    DONTCACHE = "dontcache"  # through it, but not kept there (RWF_DONTCACHE)
+    DIRECT = "direct"  # around it (O_DIRECT)
+
+
+class Durability(Enum):
+    """What Success promises of an object after the machine has lost its power."""
+
+    CLOSE = "close"  # nothing: the system writes when it likes
+    DATA = "data"  # its bytes are on disk; its name may not be
+    FULL = "full"  # bytes and name
+    GROUP = "group"  # the same; one flush for all that are finished by then
+
+
+class OnDuplicate(Enum):
+    """What happens to an object whose file is there already."""
+
+    OVERWRITE = "overwrite"  # the newer one replaces the older one
+    KEEP = "keep"  # the newer one is dropped, with Success
+    VERIFY = "verify"  # the same: dropped with Success; another one: both stay
+    VERSION = "version"  # both stay
+    REJECT = "reject"  # the newer one is refused
 
 
 class IpVersion(Enum):
@@ -105,6 +135,50 @@ def _check_range(name: str, value: int, low: int, high: int) -> None:
         raise ConfigurationError(f"{name} must be {low}..{high}, not {value}")
 
 
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where to listen besides the port that is the program's parameter."""
+
+    host: str | None  # None: every address of `NetworkSettings.ip_version`
+    port: int  # 0..65535; 0 lets the system choose
+    secure: bool = False  # TLS
+
+    def __post_init__(self) -> None:
+        _check_range("port", self.port, 0, 65_535)
+
+    @classmethod
+    def parse(cls, text: str) -> "ListenAddress":
+        """Read `[tls:]HOST:PORT`; HOST may be empty, `*`, or an IPv6 one in brackets.
+
+        Raises:
+            ConfigurationError: it is something else.
+        """
+        rest = text.removeprefix("tls:")
+        host, colon, port = rest.rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        if (
+            not colon
+            or not (port.isascii() and port.isdecimal() and len(port) <= 5)
+            or not 1 <= int(port) <= 65_535
+            or (not bracketed and ":" in host)
+        ):
+            raise ConfigurationError(
+                f"Invalid value for option --listen ({text}: not [tls:]HOST:PORT)"
+            )
+        if bracketed:
+            host = host[1:-1]
+        return cls(
+            None if host in ("", "*") else host, int(port), text.startswith("tls:")
+        )
+
+
+def _check_network(option: str, text: str) -> None:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{option}: {error}") from error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
     """The listener and what is said on an association."""
@@ -120,6 +194,8 @@ class NetworkSettings:
     profile_source: tuple[str, str] | None = None  # file, profile; None: Verification
     promiscuous: bool = False
     prefer_uncompressed: bool = False
+    listen: tuple[ListenAddress, ...] = ()
+    reload: bool = False  # SIGHUP: read certificates and profile again, go on
 
     def __post_init__(self) -> None:
         _check_range("port", self.port, 0, 65_535)
@@ -145,8 +221,32 @@ class TlsSettings:
     ciphers: tuple[str, ...] = ()
     dh_parameter_file: str | None = None
     peer_certificate: PeerCertificate = PeerCertificate.REQUIRE
+    required_names: tuple[str, ...] = ()  # one of these patterns fits the peer's
     expected_sni: str | None = None
     seed_file: str | None = None  # accepted; the system's generator is used
+
+    def __post_init__(self) -> None:
+        if self.profile not in PROFILES:
+            allowed = ", ".join(PROFILES)
+            raise ConfigurationError(
+                f"TLS profile must be one of {allowed}, not {self.profile}"
+            )
+        if self.required_names and self.peer_certificate is PeerCertificate.IGNORE:
+            raise ConfigurationError(
+                "--require-cert-name not allowed with --ignore-peer-cert"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """How much of the output directory's file system stays free; one of the two."""
+
+    size_bytes: int = 0
+    percent: float = 0.0  # of bytes and of inodes
+
+    def __post_init__(self) -> None:
+        if (self.size_bytes > 0) == (self.percent > 0):
+            raise ConfigurationError("a reserve is a size or a percentage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +258,12 @@ class StorageSettings:
     filename_mode: FilenameMode = FilenameMode.DEFAULT
     filename_extension: str = ""
     subdirectory_mode: SubdirectoryMode = SubdirectoryMode.NONE
+    write_mode: WriteMode = WriteMode.AUTO
+    on_duplicate: OnDuplicate = OnDuplicate.OVERWRITE
+    durability: Durability = Durability.CLOSE
+    reserve: Reserve | None = None
+    max_object_size: int | None = None  # bytes of a data set
+    parse: bool = True  # ignored objects are checked as stored ones are
 
     def __post_init__(self) -> None:
         if (
@@ -167,6 +273,8 @@ class StorageSettings:
             raise ConfigurationError(
                 "--bit-preserving not allowed with --series-date-subdir"
             )
+        if not self.parse and self.mode is not StorageMode.IGNORE:
+            raise ConfigurationError("--no-parse only allowed with --ignore")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +290,35 @@ class PoolSettings:
         _check_range("max_associations", self.max_associations, 1, 4_096)
         _check_range("spare_workers", self.spare_workers, 1, 4_096)
         _check_range("drain_timeout_s", self.drain_timeout_s, 0, 86_400)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessSettings:
+    """Who may open an association, and how he has to behave. Empty: everybody may.
+
+    In the patterns of AE titles `*` stands for any characters and `?` for one.
+    """
+
+    calling: tuple[str, ...] = ()  # patterns
+    called: tuple[str, ...] = ()  # patterns; besides NetworkSettings.ae_title
+    hosts: tuple[str, ...] = ()  # IP addresses and networks
+    max_per_host: int | None = None  # associations at the same time; None: no limit
+    user_file: str | None = None  # None: no user identity is asked for
+    strict: bool = False  # what is illegal but harmless ends the association
+    proxies: tuple[str, ...] = ()  # IP addresses and networks; PROXY protocol
+    min_rate: int | None = None  # bytes per second inside a message; None: any
+
+    def __post_init__(self) -> None:
+        if self.max_per_host is not None:
+            _check_range("max_per_host", self.max_per_host, 1, 4_096)
+        if self.min_rate is not None:
+            _check_range("min_rate", self.min_rate, 1, 2**32 - 1)
+        for option, networks in (
+            ("--accept-host", self.hosts),
+            ("--proxy-protocol", self.proxies),
+        ):
+            for network in networks:
+                _check_network(option, network)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,3 +342,8 @@ class Settings:
     storage: StorageSettings = field(default_factory=StorageSettings)
     pool: PoolSettings = field(default_factory=PoolSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
+
+    def __post_init__(self) -> None:
+        if self.tls is None and any(place.secure for place in self.network.listen):
+            raise ConfigurationError("--listen tls:... only allowed with --enable-tls")

@@ -25,6 +25,8 @@ cdef struct Command:
     uint16_t data_set_type
     Span sop_class              # without padding, 0..64 bytes, in the command buffer
     Span sop_instance           # the same, 1..64 bytes; none in a C-ECHO-RQ
+    Span class_value            # both as they were sent, with all padding
+    Span instance_value
 
 
 cdef enum CommandResult:
@@ -37,6 +39,8 @@ cdef enum CommandResult:
 cdef CommandResult parse_command(
     const uint8_t* data, size_t size, Command* command, Fault* fault
 ) noexcept nogil
+
+cdef uint32_t count_odd_uids(const Command* command, uint16_t* which) noexcept nogil
 
 cdef size_t encode_response(
     uint8_t* out, const Command* command, uint16_t status, const char* comment

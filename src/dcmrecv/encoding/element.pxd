@@ -1,4 +1,7 @@
-"""Decoding of data element headers, PS3.5 section 7.1. No state, no bound check."""
+"""Tags, and the loads and stores of data element headers; PS3.5 section 7.1.
+
+No state and no bound check.
+"""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
@@ -7,10 +10,16 @@ from dcmrecv.native.wire cimport (
     load_u16_le,
     load_u32_be,
     load_u32_le,
+    store_u16_le,
+    store_u32_be,
+    store_u32_le,
 )
 
 cdef enum:
     UNDEFINED_LENGTH_VALUE = 0xFFFFFFFF
+
+cdef enum:
+    HEADER_BYTES_MAX = 12
 
 cdef enum:
     TAG_ITEM = 0xFFFEE000
@@ -19,11 +28,10 @@ cdef enum:
     TAG_SOP_CLASS_UID = 0x00080016
     TAG_SOP_INSTANCE_UID = 0x00080018
     TAG_SERIES_DATE = 0x00080021
+    TAG_PIXEL_REPRESENTATION = 0x00280103
+    TAG_VOI_LUT_SEQUENCE = 0x00283010
+    TAG_WAVEFORM_BITS_ALLOCATED = 0x54001004
     TAG_PIXEL_DATA = 0x7FE00010
-
-
-cdef inline uint16_t vr_code(char first, char second) noexcept nogil:
-    return <uint16_t>((<uint32_t><uint8_t>first << 8) | <uint32_t><uint8_t>second)
 
 
 cdef inline uint32_t load_tag(const uint8_t* p, bint big_endian) noexcept nogil:
@@ -41,37 +49,33 @@ cdef inline uint16_t load_u16(const uint8_t* p, bint big_endian) noexcept nogil:
     return load_u16_be(p) if big_endian else load_u16_le(p)
 
 
-cdef inline bint is_delimiter_group(uint32_t tag) noexcept nogil:
-    return (tag >> 16) == 0xFFFE
+cdef inline void store_tag(uint8_t* p, uint32_t tag, bint big_endian) noexcept nogil:
+    if big_endian:
+        store_u32_be(p, tag)
+    else:
+        store_u16_le(p, <uint16_t>(tag >> 16))
+        store_u16_le(p + 2, <uint16_t>(tag & 0xFFFF))
 
 
-cdef inline bint has_long_header(uint16_t vr) noexcept nogil:
-    """Does the VR have a 12-byte header with a 32-bit length? PS3.5 Table 7.1-1.
-
-    Two upper-case letters that are no VR of today count as a future one, which would
-    have the long header; anything else has a 16-bit length (observed, spec 8).
-    """
-    cdef uint8_t first = <uint8_t>(vr >> 8)
-    cdef uint8_t second = <uint8_t>(vr & 0xFF)
-    if first == c'O' or vr == vr_code(c'S', c'Q') or vr == vr_code(c'S', c'V'):
-        return True
-    if first == c'U':
-        # UC, UN, UR, UT and UV are long; UI, UL and US are short.
-        return not (second == c'I' or second == c'L' or second == c'S')
-    if not (c'A' <= first <= c'Z' and c'A' <= second <= c'Z'):
-        return False
-    return not is_short_vr(vr)
+cdef inline void store_u32(uint8_t* p, uint32_t value, bint big_endian) noexcept nogil:
+    if big_endian:
+        store_u32_be(p, value)
+    else:
+        store_u32_le(p, value)
 
 
-cdef inline bint is_short_vr(uint16_t vr) noexcept nogil:
+cdef inline void store_u16(uint8_t* p, uint16_t value, bint big_endian) noexcept nogil:
+    if big_endian:
+        p[0] = <uint8_t>(value >> 8)
+        p[1] = <uint8_t>(value & 0xFF)
+    else:
+        store_u16_le(p, value)
+
+
+cdef inline bint is_delimiter(uint32_t tag) noexcept nogil:
+    """One of the three tags that never have a VR? PS3.5 section 7.5."""
     return (
-        vr == vr_code(c'A', c'E') or vr == vr_code(c'A', c'S')
-        or vr == vr_code(c'A', c'T') or vr == vr_code(c'C', c'S')
-        or vr == vr_code(c'D', c'A') or vr == vr_code(c'D', c'S')
-        or vr == vr_code(c'D', c'T') or vr == vr_code(c'F', c'L')
-        or vr == vr_code(c'F', c'D') or vr == vr_code(c'I', c'S')
-        or vr == vr_code(c'L', c'O') or vr == vr_code(c'L', c'T')
-        or vr == vr_code(c'P', c'N') or vr == vr_code(c'S', c'H')
-        or vr == vr_code(c'S', c'L') or vr == vr_code(c'S', c'S')
-        or vr == vr_code(c'S', c'T') or vr == vr_code(c'T', c'M')
+        tag == TAG_ITEM
+        or tag == TAG_ITEM_DELIMITATION
+        or tag == TAG_SEQUENCE_DELIMITATION
     )

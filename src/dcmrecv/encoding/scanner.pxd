@@ -1,7 +1,9 @@
 """DatasetScanner: a resumable walk over the bytes of a data set."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from dcmrecv.encoding.notes cimport Notes
+from dcmrecv.encoding.vr_table cimport VrTable
 from dcmrecv.native.fault cimport Fault
 
 cdef enum:
@@ -9,24 +11,42 @@ cdef enum:
     # bound but its stack; 1,024 sequences are far beyond any SOP class of the standard.
     LEVELS_MAX = 2048
     CAPTURE_BYTES_MAX = 256     # of each wanted value; a UID has 64, a date 8
+    # Private creators of all open items together that are remembered. A real object
+    # has a few dozen; the elements of any further creator count as unknown.
+    OPEN_CREATORS_MAX = 4096
 
 
-cdef enum ScanResult:
+cdef enum ScanEvent:
     SCAN_INTERNAL_FAULT = 0
-    SCAN_OK = 1
-    SCAN_FAULT = 2              # see the fault; the rest is not looked at
+    SCAN_MORE = 1               # the rest is too short for a header
+    SCAN_ELEMENT = 2            # header of an element that holds a value
+    SCAN_VALUE = 3              # a piece of that value, never empty
+    SCAN_SEQUENCE = 4           # header of a sequence
+    SCAN_ITEM = 5               # header of an item of elements
+    SCAN_END_ITEM = 6           # its delimiter, or nothing when its length has run out
+    SCAN_END_SEQUENCE = 7       # the same, of a sequence or of fragments
+    SCAN_FRAGMENTS = 8          # header of encapsulated pixel data
+    SCAN_FRAGMENT = 9           # header of one of its items
+    SCAN_END = 10               # finish(): the data set is whole
+    SCAN_FAULT = 11             # see the fault; the rest is not looked at
 
 
 cdef enum LevelKind:
     LEVEL_SEQUENCE = 1          # holds items
-    LEVEL_ITEM = 2              # holds elements
+    LEVEL_ITEM = 2              # holds elements; also the data set itself
     LEVEL_FRAGMENTS = 3         # encapsulated pixel data: holds items of raw bytes
 
 
 cdef struct Level:
     LevelKind kind
-    uint64_t end                # offset behind it; UNDEFINED_END when delimited
-    bint implicit               # elements inside are Implicit VR Little Endian
+    bint implicit               # what it holds is Implicit VR Little Endian
+    uint32_t length             # UNDEFINED_LENGTH_VALUE: up to a delimiter
+    uint64_t begin              # offset of what it holds
+    # Of an item: what its elements say about later ones.
+    int creators                # first of its private creators
+    uint32_t last_tag           # the highest so far
+    int32_t pixel_representation    # -1: not known
+    int32_t waveform_bits
 
 
 cdef struct Capture:
@@ -36,47 +56,76 @@ cdef struct Capture:
     uint8_t value[CAPTURE_BYTES_MAX]
 
 
+cdef struct Creator:
+    uint32_t block              # group and block number: (gggg << 16) | bb
+    uint16_t number             # in the table of VRs
+
+
 cdef class DatasetScanner:
+    cdef VrTable table
+    cdef const uint16_t* traits
+    cdef Notes notes
     cdef bint explicit_vr
     cdef bint big_endian
     cdef bint encapsulated
     # Where we are.
-    cdef uint64_t offset            # bytes of the data set seen
-    cdef Level levels[LEVELS_MAX]
-    cdef int depth
-    cdef uint8_t header[12]
-    cdef size_t header_fill
-    cdef size_t header_need         # 8, or 12 once a long header is known
-    cdef uint64_t header_offset     # where the header began
+    cdef uint64_t offset            # bytes of the data set read
+    cdef Level levels[LEVELS_MAX + 1]
+    cdef int depth                  # levels[0] is the data set
     cdef uint64_t value_left        # bytes of the current value still to come
-    cdef uint32_t tag               # of the current element
-    cdef Capture* capturing         # NULL: the value is only skipped
-    # What was found at the top level.
+    # The event just returned.
+    cdef uint32_t tag
+    cdef uint16_t vr                # as read, or the dictionary's; VR_UNKNOWN
+    cdef uint32_t length            # of the value
+    cdef size_t header_size         # bytes; 0: an end without a delimiter
+    cdef uint64_t header_offset     # where the header began
+    cdef bint misplaced             # SCAN_FRAGMENTS: they must not be here
+    cdef const uint8_t* value       # SCAN_VALUE: borrowed from the caller
+    cdef size_t value_size
+    # What was found.
+    cdef Capture* capturing         # NULL: the value is not kept
     cdef Capture sop_class
     cdef Capture sop_instance
     cdef Capture series_date
-    cdef bint misplaced_fragments   # encapsulated pixel data in a native syntax
+    cdef Capture other              # scratch for values that later ones depend on
+    cdef Creator creators[OPEN_CREATORS_MAX]
+    cdef int creator_count
+    cdef uint32_t misplaced_fragments   # encapsulated pixel data in a native syntax
+    cdef bint pixel_data            # some, at the top level
+    cdef bint defined_pixel_data    # native pixel data in an encapsulated syntax
+    cdef uint64_t defined_offset
     cdef Fault fault
 
     cdef void reset(
         self, bint explicit_vr, bint big_endian, bint encapsulated
     ) noexcept nogil
-    cdef ScanResult scan(self, const uint8_t* data, size_t size) noexcept nogil
-    cdef ScanResult finish(self) noexcept nogil
-    cdef bint _rest_is_padding(self) noexcept nogil
-    cdef ScanResult _element(self) noexcept nogil
-    cdef ScanResult _value(
-        self, uint32_t tag, uint16_t vr, uint32_t length
+    cdef ScanEvent next(
+        self, const uint8_t* data, size_t size, size_t* used
     ) noexcept nogil
-    cdef ScanResult _undefined(self, uint32_t tag, uint16_t vr) noexcept nogil
-    cdef ScanResult _inside_sequence(
-        self, uint32_t tag, uint32_t length
+    cdef ScanEvent finish(self, const uint8_t* rest, size_t size) noexcept nogil
+    cdef bint skim(
+        self, const uint8_t* data, size_t size, size_t* used
     ) noexcept nogil
-    cdef ScanResult _push(
-        self, LevelKind kind, uint64_t end, bint implicit
+    cdef bint skim_end(self, const uint8_t* rest, size_t size) noexcept nogil
+    cdef ScanEvent _value_piece(
+        self, const uint8_t* data, size_t size, size_t* used
     ) noexcept nogil
-    cdef void _pop_ended(self) noexcept nogil
-    cdef ScanResult _fail(self, int code, uint64_t b) noexcept nogil
-    cdef bint _reads_implicit(self) noexcept nogil
-    cdef bint _reads_big_endian(self) noexcept nogil
-    cdef void _capture(self, uint32_t tag, uint16_t vr) noexcept nogil
+    cdef ScanEvent _element(
+        self, const uint8_t* data, size_t size, size_t* used
+    ) noexcept nogil
+    cdef void _not_standard(self, uint16_t traits) noexcept nogil
+    cdef ScanEvent _delimiter(self) noexcept nogil
+    cdef ScanEvent _part_of_sequence(
+        self, const uint8_t* data, size_t* used
+    ) noexcept nogil
+    cdef ScanEvent _classify(self) noexcept nogil
+    cdef bint _fits_item(self) noexcept nogil
+    cdef uint16_t _vr_by_dictionary(self) noexcept nogil
+    cdef uint16_t _resolved(self, uint16_t vr) noexcept nogil
+    cdef ScanEvent _push(
+        self, LevelKind kind, uint32_t length, bint implicit
+    ) noexcept nogil
+    cdef ScanEvent _pop(self) noexcept nogil
+    cdef void _capture(self) noexcept nogil
+    cdef void _captured(self) noexcept nogil
+    cdef ScanEvent _fail(self, int code, uint64_t b) noexcept nogil

@@ -1,7 +1,10 @@
-"""A resumable walk over a data set: is it well formed, and what do a few tags say.
+"""A resumable walk over a data set: what is where, as the original reads it.
 
-Reads chunks of any size in order, keeps no more than a header and the wanted values.
-Never writes and never changes a byte. PS3.5 section 7 and Annex A.4.
+A pull parser: each call gives the next event and says how many bytes it took. Headers
+must lie whole in what the caller shows, so the caller shows again what was not used.
+Keeps no more than the wanted values. Never writes and never changes a byte.
+PS3.5 section 7 and Annex A.4; where the standard is silent or a data set breaks it, the
+rules are those that dcmrecv 3.6.7 was seen to follow (spec 8).
 """
 
 cimport cython
@@ -11,22 +14,58 @@ from dcmrecv.encoding.element cimport (
     TAG_ITEM,
     TAG_ITEM_DELIMITATION,
     TAG_PIXEL_DATA,
+    TAG_PIXEL_REPRESENTATION,
     TAG_SEQUENCE_DELIMITATION,
     TAG_SERIES_DATE,
     TAG_SOP_CLASS_UID,
     TAG_SOP_INSTANCE_UID,
+    TAG_VOI_LUT_SEQUENCE,
+    TAG_WAVEFORM_BITS_ALLOCATED,
     UNDEFINED_LENGTH_VALUE,
-    has_long_header,
-    is_delimiter_group,
+    is_delimiter,
     load_tag,
     load_u16,
     load_u32,
-    vr_code,
+)
+from dcmrecv.encoding.notes cimport (
+    NOTE_GROUP,
+    NOTE_ITEM_OVERRUN,
+    NOTE_NOT_STANDARD,
+    NOTE_ODD_ITEM,
+    NOTE_ODD_LENGTH,
+    NOTE_OX,
+    NOTE_UNIT,
+    NOTE_UNKNOWN_SEQUENCE,
+)
+from dcmrecv.encoding.vr cimport (
+    LONG_HEADER,
+    PADS_WITH_BLANK,
+    STANDARD,
+    UNIT_SHIFT,
+    VR_BYTES_OR_WORDS,
+    VR_DELIMITER,
+    VR_FRAGMENT,
+    VR_LUT,
+    VR_NONE,
+    VR_OB,
+    VR_OFFSET,
+    VR_OW,
+    VR_OX,
+    VR_PIXELS,
+    VR_SHORT,
+    VR_SQ,
+    VR_SS,
+    VR_UI,
+    VR_UN,
+    VR_UNKNOWN,
+    VR_UNKNOWN_SHORT,
+    vr_traits,
 )
 from dcmrecv.native.fault cimport (
     DATA_SET_TRUNCATED,
     DEFINED_PIXEL_DATA,
     ELEMENT_LENGTH,
+    IMPOSSIBLE_VR,
     NESTING_DEPTH,
     NOT_AN_ITEM,
     UNDEFINED_LENGTH,
@@ -37,15 +76,16 @@ from dcmrecv.native.fault cimport (
     set_element_fault,
 )
 
-cdef uint64_t UNDEFINED_END = 0xFFFFFFFFFFFFFFFF
-
 
 @cython.final
 @cython.no_gc
 cdef class DatasetScanner:
     """One scanner serves many data sets; `reset()` begins the next."""
 
-    def __cinit__(self):
+    def __cinit__(self, VrTable table not None, Notes notes=None):
+        self.table = table
+        self.traits = vr_traits()
+        self.notes = notes if notes is not None else Notes()
         self.reset(True, False, False)
 
     cdef void reset(
@@ -55,228 +95,416 @@ cdef class DatasetScanner:
         self.big_endian = big_endian
         self.encapsulated = encapsulated
         self.offset = 0
-        self.depth = 0
-        self.header_fill = 0
-        self.header_need = 8
-        self.header_offset = 0
+        self.depth = -1
         self.value_left = 0
-        self.tag = 0
         self.capturing = NULL
         self.sop_class.present = False
         self.sop_instance.present = False
         self.series_date.present = False
-        self.misplaced_fragments = False
+        self.creator_count = 0
+        self.misplaced_fragments = 0
+        self.pixel_data = False
+        self.defined_pixel_data = False
+        self.header_offset = 0
+        self.tag = 0
+        self.notes.clear()
         clear_fault(&self.fault)
+        self._push(LEVEL_ITEM, UNDEFINED_LENGTH_VALUE, not explicit_vr)
 
-    cdef ScanResult scan(self, const uint8_t* data, size_t size) noexcept nogil:
-        """Look at the next `size` bytes. After SCAN_FAULT nothing is looked at."""
-        cdef size_t at = 0
-        cdef size_t take
+    cdef ScanEvent next(
+        self, const uint8_t* data, size_t size, size_t* used
+    ) noexcept nogil:
+        """The next event in `data`; `used` says how many bytes it took."""
+        cdef Level* level = &self.levels[self.depth]
+        used[0] = 0
+        if self.value_left > 0:
+            return self._value_piece(data, size, used)
+        if (
+            level.length != UNDEFINED_LENGTH_VALUE
+            and self.offset - level.begin >= level.length
+        ):
+            self.header_size = 0
+            return self._pop()
+        if size < 8:
+            return SCAN_MORE
+        if level.kind != LEVEL_ITEM:
+            return self._part_of_sequence(data, used)
+        return self._element(data, size, used)
+
+    cdef ScanEvent _value_piece(
+        self, const uint8_t* data, size_t size, size_t* used
+    ) noexcept nogil:
         cdef size_t room
-        cdef ScanResult result
-        if self.fault.code != 0:
-            return SCAN_FAULT
-        while at < size:
-            if self.value_left > 0:
-                take = <size_t>min(self.value_left, <uint64_t>(size - at))
-                if self.capturing != NULL:
-                    room = min(take, CAPTURE_BYTES_MAX - self.capturing.len)
-                    memcpy(self.capturing.value + self.capturing.len, data + at, room)
-                    self.capturing.len += room
-                at += take
-                self.offset += take
-                self.value_left -= take
-                continue
-            if self.header_fill == 0:
-                self._pop_ended()
-                self.header_offset = self.offset
-                self.header_need = 8
-            take = min(self.header_need - self.header_fill, size - at)
-            memcpy(self.header + self.header_fill, data + at, take)
-            self.header_fill += take
-            at += take
-            self.offset += take
-            if self.header_fill == self.header_need:
-                result = self._element()
-                if result != SCAN_OK:
-                    return result
-        return SCAN_OK
+        if size == 0:
+            return SCAN_MORE
+        self.value = data
+        self.value_size = <size_t>min(self.value_left, <uint64_t>size)
+        used[0] = self.value_size
+        self.offset += self.value_size
+        self.value_left -= self.value_size
+        if self.capturing != NULL:
+            room = min(self.value_size, CAPTURE_BYTES_MAX - self.capturing.len)
+            memcpy(self.capturing.value + self.capturing.len, data, room)
+            self.capturing.len += room
+            if self.value_left == 0:
+                self._captured()
+        return SCAN_VALUE
 
-    cdef ScanResult finish(self) noexcept nogil:
-        """The data set ends here: is anything left open?"""
-        if self.fault.code != 0:
-            return SCAN_FAULT
-        if self.value_left > 0 or not self._rest_is_padding():
-            return self._fail(DATA_SET_TRUNCATED, 0)
-        self.header_fill = 0
-        self._pop_ended()
-        if self.depth > 0:
-            self.header_offset = self.offset
-            return self._fail(DATA_SET_TRUNCATED, 0)
-        return SCAN_OK
+    cdef ScanEvent finish(self, const uint8_t* rest, size_t size) noexcept nogil:
+        """The data set ends here, `rest` being what next() could not use.
 
-    cdef bint _rest_is_padding(self) noexcept nogil:
-        """Are the last bytes, too few for an element, zeros? The original ignores them.
-
-        Differs: it ignores other bytes too, and so may lose the end of a data set.
+        Called again after SCAN_END_ITEM and SCAN_END_SEQUENCE, up to SCAN_END.
         """
+        cdef Level* level = &self.levels[self.depth]
         cdef size_t i
-        for i in range(self.header_fill):
-            if self.header[i] != 0:
-                return False
-        return self.header_fill == 0 or self.depth == 0
+        if self.fault.code != 0:
+            return SCAN_FAULT
+        if self.value_left > 0:
+            return self._fail(DATA_SET_TRUNCATED, 0)
+        self.header_size = 0
+        if size > 0:
+            # Differs: the original drops the last bytes, too few for an element,
+            # whatever they are, and so may lose the end of a data set.
+            for i in range(size):
+                if rest[i] != 0 or self.depth > 0:
+                    self.header_offset = self.offset
+                    return self._fail(DATA_SET_TRUNCATED, 0)
+        if self.depth > 0:
+            # An item may end with the data set; a sequence must be complete.
+            if level.kind != LEVEL_ITEM and (
+                level.length == UNDEFINED_LENGTH_VALUE
+                or self.offset - level.begin < level.length
+            ):
+                self.header_offset = self.offset
+                return self._fail(DATA_SET_TRUNCATED, 0)
+            return self._pop()
+        if self.defined_pixel_data and size == 0:
+            self.tag = TAG_PIXEL_DATA
+            self.header_offset = self.defined_offset
+            return self._fail(DEFINED_PIXEL_DATA, 0)
+        return SCAN_END
 
-    cdef ScanResult _element(self) noexcept nogil:
-        """A header of `header_need` bytes is there; read it, or ask for 12 bytes."""
-        cdef bint big_endian = self._reads_big_endian()
-        cdef uint32_t tag = load_tag(self.header, big_endian)
-        cdef uint32_t length
-        cdef uint16_t vr = 0
-        self.tag = tag
-        if self.depth > 0 and self.offset > self.levels[self.depth - 1].end:
-            return self._fail(ELEMENT_LENGTH, 0)
-        if is_delimiter_group(tag) or self._reads_implicit():
-            length = load_u32(self.header + 4, big_endian)
-        elif self.depth > 0 and self.levels[self.depth - 1].kind != LEVEL_ITEM:
-            return self._fail(NOT_AN_ITEM, 0)
+    cdef bint skim(
+        self, const uint8_t* data, size_t size, size_t* used
+    ) noexcept nogil:
+        """Walk over all of `data` that can be; False leaves a fault."""
+        cdef ScanEvent event
+        cdef size_t step = 0
+        cdef size_t at = 0
+        while True:
+            event = self.next(data + at, size - at, &step)
+            at += step
+            if event == SCAN_MORE or event == SCAN_FAULT:
+                used[0] = at
+                return event == SCAN_MORE
+
+    cdef bint skim_end(self, const uint8_t* rest, size_t size) noexcept nogil:
+        """Is the data set whole? False leaves a fault."""
+        cdef ScanEvent event = SCAN_END_ITEM
+        while event == SCAN_END_ITEM or event == SCAN_END_SEQUENCE:
+            event = self.finish(rest, size)
+        return event == SCAN_END
+
+    cdef ScanEvent _element(
+        self, const uint8_t* data, size_t size, size_t* used
+    ) noexcept nogil:
+        """The header of an element at the top level or in an item."""
+        cdef Level* level = &self.levels[self.depth]
+        cdef bint big_endian = self.big_endian and not level.implicit
+        cdef uint16_t traits
+        cdef uint16_t unit
+        self.header_offset = self.offset
+        self.tag = load_tag(data, big_endian)
+        self.header_size = 8
+        if is_delimiter(self.tag):
+            self.vr = VR_DELIMITER
+            self.length = load_u32(data + 4, big_endian)
+        elif level.implicit:
+            self.vr = self._vr_by_dictionary()
+            self.length = load_u32(data + 4, big_endian)
         else:
-            vr = vr_code(<char>self.header[4], <char>self.header[5])
-            if not has_long_header(vr):
-                length = load_u16(self.header + 6, big_endian)
-            elif self.header_fill < 12:
-                self.header_need = 12
-                return SCAN_OK
+            self.vr = <uint16_t>((<uint16_t>data[4] << 8) | <uint16_t>data[5])
+            if self.vr == VR_DELIMITER or self.vr == VR_FRAGMENT:
+                return self._fail(IMPOSSIBLE_VR, 0)
+            traits = self.traits[self.vr]
+            if traits & LONG_HEADER:
+                if size < 12:
+                    return SCAN_MORE
+                self.header_size = 12
+                self.length = load_u32(data + 8, big_endian)
             else:
-                length = load_u32(self.header + 8, big_endian)
-        self.header_fill = 0
-        if self.depth > 0 and self.levels[self.depth - 1].kind != LEVEL_ITEM:
-            return self._inside_sequence(tag, length)
-        return self._value(tag, vr, length)
+                self.length = load_u16(data + 6, big_endian)
+            if not traits & STANDARD:
+                self._not_standard(traits)
+                traits = self.traits[self.vr]
+            unit = traits >> UNIT_SHIFT
+            if unit > 1 and self.length % unit != 0:
+                self.notes.add(NOTE_UNIT, self.tag, self.vr, unit)
+        used[0] = self.header_size
+        self.offset += self.header_size
+        if self.length & 1 and self.length != UNDEFINED_LENGTH_VALUE:
+            self.notes.add(NOTE_ODD_LENGTH, self.tag, self.vr, self.length)
+        if not self._fits_item():
+            return SCAN_FAULT
+        if self.vr == VR_DELIMITER:
+            return self._delimiter()
+        return self._classify()
 
-    cdef ScanResult _inside_sequence(
-        self, uint32_t tag, uint32_t length
+    cdef void _not_standard(self, uint16_t traits) noexcept nogil:
+        """Two letters that PS3.5 has not, as the original takes them."""
+        cdef uint16_t read = self.vr
+        if (
+            read == VR_BYTES_OR_WORDS or read == VR_PIXELS or read == VR_SHORT
+            or read == VR_LUT or read == VR_OFFSET
+        ):
+            pass
+        elif traits & LONG_HEADER:
+            self.vr = VR_UNKNOWN
+        else:
+            self.vr = VR_UNKNOWN_SHORT
+        self.notes.add(
+            NOTE_NOT_STANDARD, self.tag, read, 4 if traits & LONG_HEADER else 2
+        )
+        if self.tag == TAG_PIXEL_DATA and read == VR_OX:
+            self.notes.add(NOTE_OX, self.tag, read, 0)
+            self.vr = VR_OW
+
+    cdef bint _fits_item(self) noexcept nogil:
+        """Does the element just read end where its item does, or before?
+
+        A header that itself goes beyond the end of its item is let pass, as seen.
+        """
+        cdef Level* level = &self.levels[self.depth]
+        cdef uint64_t inside = self.offset - level.begin
+        if self.depth == 0 or level.length == UNDEFINED_LENGTH_VALUE:
+            return True
+        if self.length == UNDEFINED_LENGTH_VALUE:
+            return True
+        if inside > level.length:
+            self.notes.add(NOTE_ITEM_OVERRUN, self.tag, 0, level.length)
+            if self.tag != TAG_SEQUENCE_DELIMITATION:
+                return True
+        elif self.length <= level.length - inside:
+            return True
+        self._fail(ELEMENT_LENGTH, 0)
+        return False
+
+    cdef ScanEvent _delimiter(self) noexcept nogil:
+        """A delimiter or an item where elements are due."""
+        if self.tag == TAG_ITEM_DELIMITATION and self.depth > 0:
+            return self._pop()
+        # Differs: at the top level the original takes an item delimiter for the end of
+        # the data set, and so may lose what follows.
+        return self._fail(UNEXPECTED_DELIMITER, 0)
+
+    cdef ScanEvent _part_of_sequence(
+        self, const uint8_t* data, size_t* used
     ) noexcept nogil:
         """What a sequence or encapsulated pixel data may hold: items and the end."""
-        cdef Level* level = &self.levels[self.depth - 1]
-        cdef uint64_t end
-        if tag == TAG_SEQUENCE_DELIMITATION:
-            if level.end != UNDEFINED_END and level.end != self.offset:
-                return self._fail(UNEXPECTED_DELIMITER, 0)
-            self.depth -= 1
-            self.value_left = length
-            self.capturing = NULL
-            return SCAN_OK
-        if tag != TAG_ITEM:
+        cdef Level* level = &self.levels[self.depth]
+        cdef bint big_endian = self.big_endian and not level.implicit
+        self.header_offset = self.offset
+        self.tag = load_tag(data, big_endian)
+        self.length = load_u32(data + 4, big_endian)
+        self.header_size = 8
+        used[0] = 8
+        self.offset += 8
+        if self.length & 1 and self.length != UNDEFINED_LENGTH_VALUE:
+            self.notes.add(NOTE_ODD_ITEM, level.last_tag, 0, self.length)
+        if self.tag == TAG_SEQUENCE_DELIMITATION:
+            return self._pop()
+        if self.tag != TAG_ITEM:
             return self._fail(NOT_AN_ITEM, 0)
-        if length == UNDEFINED_LENGTH_VALUE:
-            if level.kind == LEVEL_FRAGMENTS:
-                return self._fail(UNDEFINED_LENGTH, 0)
-            return self._push(LEVEL_ITEM, UNDEFINED_END, level.implicit)
-        end = self.offset + length
-        if level.end != UNDEFINED_END and end > level.end:
-            return self._fail(ELEMENT_LENGTH, 0)
-        if level.kind == LEVEL_FRAGMENTS:
-            self.value_left = length
-            self.capturing = NULL
-            return SCAN_OK
-        return self._push(LEVEL_ITEM, end, level.implicit)
+        if level.kind == LEVEL_SEQUENCE:
+            return self._push(LEVEL_ITEM, self.length, level.implicit)
+        if self.length == UNDEFINED_LENGTH_VALUE:
+            return self._fail(UNDEFINED_LENGTH, 0)
+        self.value_left = self.length
+        self.capturing = NULL
+        return SCAN_FRAGMENT
 
-    cdef ScanResult _value(
-        self, uint32_t tag, uint16_t vr, uint32_t length
-    ) noexcept nogil:
-        """A data element at the top level or in an item."""
-        cdef Level* level = NULL
-        if self.depth > 0:
-            level = &self.levels[self.depth - 1]
-        if is_delimiter_group(tag):
-            # A delimiter at the very end of an item of defined length does no harm.
-            if (
-                tag == TAG_ITEM_DELIMITATION
-                and length == 0
-                and level != NULL
-                and (level.end == UNDEFINED_END or level.end == self.offset)
+    cdef ScanEvent _classify(self) noexcept nogil:
+        """An element: does it hold a value, items, or fragments?"""
+        cdef Level* level = &self.levels[self.depth]
+        cdef bint undefined = self.length == UNDEFINED_LENGTH_VALUE
+        cdef uint32_t group = self.tag >> 16
+        cdef uint16_t vr
+        if group == 2 or (group & 1 and (group <= 7 or group == 0xFFFF)):
+            self.notes.add(NOTE_GROUP, self.tag, 0, 0)
+        vr = self._resolved(self.vr)
+        self.vr = vr
+        self.misplaced = False
+        if self.depth == 0 and self.tag == TAG_PIXEL_DATA and not self.pixel_data:
+            self.pixel_data = True
+            self.defined_pixel_data = self.encapsulated and not undefined
+            self.defined_offset = self.header_offset
+        if vr == VR_SQ:
+            return self._push(LEVEL_SEQUENCE, self.length, level.implicit)
+        if undefined:
+            if vr == VR_UN or vr == VR_UNKNOWN or vr == VR_UNKNOWN_SHORT:
+                # PS3.5 section 6.2.2, note 4: the content is Implicit VR.
+                self.notes.add(NOTE_UNKNOWN_SEQUENCE, self.tag, 0, 0)
+                self.vr = VR_SQ
+                return self._push(LEVEL_SEQUENCE, self.length, True)
+            if vr == VR_PIXELS or self.tag == TAG_PIXEL_DATA and (
+                vr == VR_OB or vr == VR_OW
             ):
-                self.depth -= 1
-                return SCAN_OK
-            return self._fail(UNEXPECTED_DELIMITER, 0)
-        if length == UNDEFINED_LENGTH_VALUE:
-            return self._undefined(tag, vr)
-        if level != NULL and level.end != UNDEFINED_END:
-            if self.offset + length > level.end:
-                return self._fail(ELEMENT_LENGTH, 0)
-        if vr == vr_code(c'S', c'Q'):
-            return self._push(
-                LEVEL_SEQUENCE, self.offset + length, level != NULL and level.implicit
-            )
-        if tag == TAG_PIXEL_DATA and self.depth == 0 and self.encapsulated:
-            return self._fail(DEFINED_PIXEL_DATA, 0)
-        self.value_left = length
-        self._capture(tag, vr)
-        return SCAN_OK
+                self.misplaced = level.implicit or not self.encapsulated
+                self.misplaced_fragments += self.misplaced
+                return self._push(LEVEL_FRAGMENTS, self.length, level.implicit)
+            return self._fail(UNDEFINED_LENGTH, 0)
+        if self.tag == TAG_VOI_LUT_SEQUENCE and (vr == VR_OB or vr == VR_OW):
+            return self._fail(IMPOSSIBLE_VR, 0)
+        self._capture()
+        if self.tag > level.last_tag:
+            level.last_tag = self.tag
+        self.value_left = self.length
+        return SCAN_ELEMENT
 
-    cdef ScanResult _undefined(self, uint32_t tag, uint16_t vr) noexcept nogil:
-        """An element of undefined length; PS3.5 sections 6.2.2, 7.5 and A.4."""
-        cdef bint implicit = self._reads_implicit()
-        if tag == TAG_PIXEL_DATA and (
-            implicit or vr == vr_code(c'O', c'B') or vr == vr_code(c'O', c'W')
-        ):
-            if not self.encapsulated:
-                self.misplaced_fragments = True
-            return self._push(LEVEL_FRAGMENTS, UNDEFINED_END, implicit)
-        if implicit or vr == vr_code(c'S', c'Q'):
-            return self._push(LEVEL_SEQUENCE, UNDEFINED_END, implicit)
-        if vr == vr_code(c'U', c'N'):
-            # PS3.5 section 6.2.2, note 4: the content is Implicit VR Little Endian.
-            return self._push(LEVEL_SEQUENCE, UNDEFINED_END, True)
-        return self._fail(UNDEFINED_LENGTH, 0)
+    cdef uint16_t _vr_by_dictionary(self) noexcept nogil:
+        """The VR of an element that does not say it."""
+        cdef Level* level = &self.levels[self.depth]
+        cdef uint32_t block
+        cdef uint16_t vr
+        cdef int i
+        if self.tag & 0x10000 and (self.tag & 0xFFFF) >= 0x1000:
+            block = (self.tag & <uint32_t>0xFFFF0000) | ((self.tag >> 8) & 0xFF)
+            for i in range(level.creators, self.creator_count):
+                if self.creators[i].block == block:
+                    vr = self.table.find_private(self.tag, self.creators[i].number)
+                    if vr != VR_NONE:
+                        return vr
+                    break
+        vr = self.table.find(self.tag)
+        if vr == VR_NONE:
+            return VR_UNKNOWN
+        return vr
 
-    cdef ScanResult _push(
-        self, LevelKind kind, uint64_t end, bint implicit
+    cdef uint16_t _resolved(self, uint16_t vr) noexcept nogil:
+        """What an ambiguous VR comes to; PS3.5 sections 8.1.2, 8.2, 8.3 and A.1."""
+        cdef Level* level = &self.levels[self.depth]
+        cdef uint32_t repeating = self.tag & <uint32_t>0xFF01FFFF
+        if vr == VR_PIXELS or vr == VR_BYTES_OR_WORDS:
+            if self.tag == TAG_PIXEL_DATA or repeating == 0x60003000:
+                return VR_OW
+            if vr == VR_PIXELS:
+                if self.length == UNDEFINED_LENGTH_VALUE:
+                    return vr
+                return VR_OW
+            if not level.implicit:
+                return vr
+            if repeating == 0x50003000:
+                return VR_OB
+            if (
+                self.tag == 0x54000110 or self.tag == 0x54000112
+                or self.tag == 0x5400100A or self.tag == 0x54001010
+            ) and level.waveform_bits >= 0:
+                if level.waveform_bits == 8:
+                    return VR_OB
+                return VR_OW
+        elif vr == VR_SHORT and level.implicit and level.pixel_representation == 1:
+            if (
+                self.tag == 0x00280120 or self.tag == 0x00280121
+                or self.tag == 0x00603004 or self.tag == 0x00603006
+                or self.tag == 0x00189810 or self.tag == 0x00283002
+                or 0x00280106 <= self.tag <= 0x00280109
+                or self.tag == 0x00409211 or self.tag == 0x00409216
+            ):
+                return VR_SS
+        return vr
+
+    cdef ScanEvent _push(
+        self, LevelKind kind, uint32_t length, bint implicit
     ) noexcept nogil:
+        cdef Level* level
         if self.depth == LEVELS_MAX:
             return self._fail(NESTING_DEPTH, LEVELS_MAX)
-        self.levels[self.depth].kind = kind
-        self.levels[self.depth].end = end
-        self.levels[self.depth].implicit = implicit
+        if kind != LEVEL_ITEM and self.tag > self.levels[self.depth].last_tag:
+            self.levels[self.depth].last_tag = self.tag
         self.depth += 1
-        return SCAN_OK
+        level = &self.levels[self.depth]
+        level.kind = kind
+        level.implicit = implicit
+        level.length = length
+        level.begin = self.offset
+        level.creators = self.creator_count
+        # Of a sequence: its own tag, for what is noted of its items.
+        level.last_tag = 0 if kind == LEVEL_ITEM else self.tag
+        level.pixel_representation = -1
+        level.waveform_bits = -1
+        if kind == LEVEL_ITEM:
+            return SCAN_ITEM
+        return SCAN_SEQUENCE if kind == LEVEL_SEQUENCE else SCAN_FRAGMENTS
 
-    cdef void _pop_ended(self) noexcept nogil:
-        """Leave the levels of defined length that end here."""
-        while self.depth > 0 and self.levels[self.depth - 1].end <= self.offset:
-            self.depth -= 1
+    cdef ScanEvent _pop(self) noexcept nogil:
+        """Leave a level, by its delimiter or because its length has run out."""
+        cdef Level* level = &self.levels[self.depth]
+        self.creator_count = level.creators
+        self.depth -= 1
+        return SCAN_END_ITEM if level.kind == LEVEL_ITEM else SCAN_END_SEQUENCE
 
-    cdef bint _reads_implicit(self) noexcept nogil:
-        if self.depth > 0:
-            return self.levels[self.depth - 1].implicit or not self.explicit_vr
-        return not self.explicit_vr
-
-    cdef bint _reads_big_endian(self) noexcept nogil:
-        if self.depth > 0 and self.levels[self.depth - 1].implicit:
-            return False
-        return self.big_endian
-
-    cdef void _capture(self, uint32_t tag, uint16_t vr) noexcept nogil:
+    cdef void _capture(self) noexcept nogil:
         """Keep the value of a wanted tag; of a repeated one the first (spec 8)."""
+        cdef Level* level = &self.levels[self.depth]
+        cdef uint16_t vr = 0 if level.implicit else self.vr
         self.capturing = NULL
-        if self.depth > 0:
-            return
-        if tag == TAG_SOP_CLASS_UID:
-            self.capturing = &self.sop_class
-        elif tag == TAG_SOP_INSTANCE_UID:
-            self.capturing = &self.sop_instance
-        elif tag == TAG_SERIES_DATE:
-            self.capturing = &self.series_date
+        if self.tag == TAG_SOP_CLASS_UID:
+            if not self.sop_class.present:
+                self.capturing = &self.sop_class
+        elif self.tag == TAG_SOP_INSTANCE_UID:
+            if not self.sop_instance.present:
+                self.capturing = &self.sop_instance
+        elif self.tag == TAG_SERIES_DATE:
+            if self.depth == 0 and not self.series_date.present:
+                self.capturing = &self.series_date
+        elif (
+            (
+                self.tag == TAG_PIXEL_REPRESENTATION
+                and level.pixel_representation < 0
+            )
+            or (self.tag == TAG_WAVEFORM_BITS_ALLOCATED and level.waveform_bits < 0)
+            # Only one that comes in its order is remembered, as seen.
+            or ((self.tag & 0x1FF00) == 0x10000 and self.tag > level.last_tag)
+        ) and level.implicit:
+            self.capturing = &self.other
         if self.capturing == NULL:
-            return
-        if self.capturing.present:
-            self.capturing = NULL
             return
         self.capturing.present = True
         self.capturing.vr = vr
         self.capturing.len = 0
+        if self.length == 0:
+            self._captured()
 
-    cdef ScanResult _fail(self, int code, uint64_t b) noexcept nogil:
+    cdef void _captured(self) noexcept nogil:
+        """A wanted value is complete: remember what later elements depend on."""
+        cdef Level* level = &self.levels[self.depth]
+        cdef Capture* capture = self.capturing
+        cdef size_t size = 0
+        cdef uint16_t number
+        self.capturing = NULL
+        if capture != &self.other:
+            return
+        if self.tag == TAG_PIXEL_REPRESENTATION:
+            if capture.len >= 2:
+                level.pixel_representation = load_u16(capture.value, False)
+            return
+        if self.tag == TAG_WAVEFORM_BITS_ALLOCATED:
+            if capture.len >= 2:
+                level.waveform_bits = load_u16(capture.value, False)
+            return
+        if self.tag & 0xFF < 0x10 or self.creator_count == OPEN_CREATORS_MAX:
+            return
+        if self.vr != VR_UI and not self.traits[self.vr] & PADS_WITH_BLANK:
+            return
+        while size < capture.len and capture.value[size] != 0:
+            size += 1           # a blank at the end stays and counts, as seen
+        number = self.table.find_creator(capture.value, size)
+        if number != 0:
+            self.creators[self.creator_count].block = self.tag
+            self.creators[self.creator_count].number = number
+            self.creator_count += 1
+
+    cdef ScanEvent _fail(self, int code, uint64_t b) noexcept nogil:
         set_element_fault(
             &self.fault, <FaultCode>code, self.tag, self.header_offset, b
         )
@@ -292,21 +520,27 @@ cdef class DatasetScanner:
             A dict: "fault" (text or None) and the captured "sop_class", "sop_instance"
             and "series_date" (bytes, or None when absent).
         """
-        cdef bytes chunk
+        cdef bytes rest = b""
+        cdef size_t used = 0
+        cdef bint good = True
         self.reset(explicit_vr, big_endian, encapsulated)
         for chunk in chunks:
-            if self.scan(chunk, <size_t>len(chunk)) != SCAN_OK:
+            rest += chunk
+            good = self.skim(rest, <size_t>len(rest), &used)
+            if not good:
                 break
-        self.finish()
+            rest = rest[used:]
+        if good:
+            self.skim_end(rest, <size_t>len(rest))
         return {
             "fault": fault_message(&self.fault) if self.fault.code != 0 else None,
-            "sop_class": _captured(&self.sop_class),
-            "sop_instance": _captured(&self.sop_instance),
-            "series_date": _captured(&self.series_date),
+            "sop_class": _captured_value(&self.sop_class),
+            "sop_instance": _captured_value(&self.sop_instance),
+            "series_date": _captured_value(&self.series_date),
         }
 
 
-cdef object _captured(const Capture* capture):
+cdef object _captured_value(const Capture* capture):
     if not capture.present:
         return None
     return capture.value[:capture.len]

@@ -24,6 +24,8 @@ cpdef enum FaultCode:
     SOCKET_READ = 16            # os_errno
     SOCKET_WRITE = 17           # os_errno
     SEND_TIMEOUT = 18
+    TLS_FAILED = 19             # TlsTransport has the exception
+    TOO_SLOW = 20               # a: 1 = inside a data set
     # Object scope: the object fails, the association goes on.
     CREATE_DIRECTORY = 32       # os_errno
     CREATE_FILE = 33            # os_errno
@@ -41,6 +43,15 @@ cpdef enum FaultCode:
     NESTING_DEPTH = 45          # tag, a: offset, b: deepest allowed
     NOT_AN_ITEM = 46            # tag, a: offset
     DEFLATED_STREAM = 47        # a: offset in the deflated stream
+    DUPLICATE_OBJECT = 48
+    FLUSH_FILE = 49             # os_errno
+    DISK_RESERVE = 50           # a: 0 = bytes, 1 = inodes
+    OBJECT_TOO_LARGE = 51       # a: largest allowed
+    IMPOSSIBLE_VR = 56          # tag, a: offset
+    ELEMENT_COUNT = 57          # tag, a: offset, b: most allowed
+    GROUP_LENGTH = 58           # tag, a: offset, b: bytes
+    INFLATED_SIZE = 59          # a: most allowed, bytes
+    UNKNOWN_FAULT = 63          # of ours
 
 
 cdef struct Fault:

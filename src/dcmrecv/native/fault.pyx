@@ -11,6 +11,7 @@ from dcmrecv.errors import (
     PeerAborted,
     PeerClosed,
     ProtocolViolation,
+    TlsError,
     TransportError,
 )
 
@@ -106,14 +107,26 @@ cdef const char* _template(FaultCode code) noexcept nogil:
         return b"DIMSE No data available (timeout in non-blocking mode)"
     if code == SEND_TIMEOUT:
         return b"Peer does not read our answers"
+    if code == TLS_FAILED:
+        return b"TLS error"
+    if code == TOO_SLOW:
+        return b"Peer sends more slowly than --min-rate allows"
     if code == NAME_EXHAUSTED:
         return b"No unused file name after %llu tries"
+    if code == DISK_RESERVE:
+        return b"Disk is full up to its reserve"
+    if code == OBJECT_TOO_LARGE:
+        return b"Data set longer than %llu bytes"
+    if code == DUPLICATE_OBJECT:
+        return b"SOP instance is stored already"
     if code == EMPTY_DATA_SET:
         return b"Data set is empty"
     if code == PIXEL_REPRESENTATION:
         return b"Pixel representation not found"
     if code == DEFLATED_STREAM:
         return b"Deflated stream broken at offset %llu"
+    if code == INFLATED_SIZE:
+        return b"Deflated data set holds more than %llu bytes"
     return b"Internal fault"
 
 
@@ -130,6 +143,8 @@ cdef const char* _os_text(FaultCode code) noexcept nogil:
         return b"Cannot write to file"
     if code == CLOSE_FILE:
         return b"Cannot close file"
+    if code == FLUSH_FILE:
+        return b"Cannot flush file to disk"
     if code == PUBLISH_FILE:
         return b"Cannot rename file"
     return NULL
@@ -150,6 +165,12 @@ cdef const char* _element_text(FaultCode code) noexcept nogil:
         return b"nested too deeply"
     if code == NOT_AN_ITEM:
         return b"not an item"
+    if code == IMPOSSIBLE_VR:
+        return b"impossible VR"
+    if code == ELEMENT_COUNT:
+        return b"too many elements"
+    if code == GROUP_LENGTH:
+        return b"group too long for its length"
     return NULL
 
 
@@ -210,8 +231,8 @@ cdef int raise_fault(const Fault* fault) except -1:
     """Raise the AssociationError that a fault of association scope stands for.
 
     Raises:
-        ProtocolViolation, PeerClosed, PeerAborted, AssociationTimeout, TransportError:
-            by the code; `abort` says what to tell the peer.
+        ProtocolViolation, PeerClosed, PeerAborted, AssociationTimeout, TransportError,
+        TlsError: by the code; `abort` says what to tell the peer.
         RuntimeError: the code is none of association scope, which is a bug of ours.
     """
     message = fault_message(fault)
@@ -221,8 +242,10 @@ cdef int raise_fault(const Fault* fault) except -1:
         raise PeerClosed(message)
     if fault.code == PEER_ABORTED:
         raise PeerAborted(message)
-    if fault.code in (DIMSE_TIMEOUT, SEND_TIMEOUT):
+    if fault.code in (DIMSE_TIMEOUT, SEND_TIMEOUT, TOO_SLOW):
         raise AssociationTimeout(message, "DIMSE")
+    if fault.code == TLS_FAILED:
+        raise TlsError(message)
     if fault.code in (SOCKET_READ, SOCKET_WRITE):
         cause = OSError(fault.os_errno, os.strerror(fault.os_errno))
         raise TransportError(message) from cause

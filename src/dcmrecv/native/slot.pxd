@@ -18,11 +18,16 @@ cdef enum:
     SLOT_TOLERATED = 10
     SLOT_PROGRESS_NS = 11
     SLOT_STARTED_NS = 12
+    SLOT_PEER_HIGH = 13
+    SLOT_PEER_LOW = 14
 
 
 cdef class WorkerSlot:
     cdef object memory          # keeps the mapping alive
+    cdef readonly object flush_group    # the FlushGroup of all workers, None without
     cdef uint64_t* words        # 16 words inside `memory`; this process is their writer
+    cdef uint64_t* first        # those of the first slot
+    cdef size_t slots           # in `memory`
 
     cdef inline void add(self, int field, uint64_t amount) noexcept nogil:
         # One writer, so a plain aligned store is a relaxed atomic one on all hosts.

@@ -7,6 +7,9 @@ from cpython.buffer cimport (
     PyObject_GetBuffer,
 )
 
+cdef extern from *:
+    void __sync_synchronize() noexcept nogil
+
 # Name of every word of a slot, in order; "" is unused. Counts unless said otherwise.
 SLOT_FIELDS = (
     "pid",              # process id, 0 = free slot
@@ -22,8 +25,8 @@ SLOT_FIELDS = (
     "tolerated",        # illegal but harmless PDUs that were read
     "progress_ns",      # CLOCK_MONOTONIC of the last message
     "started_ns",       # CLOCK_MONOTONIC of the worker's start
-    "",
-    "",
+    "peer_high",        # address of the peer that has a seat, upper 64 bits
+    "peer_low",         # and lower ones; both 0: nobody has
     "",
 )
 
@@ -48,16 +51,49 @@ cdef class WorkerSlot:
         ValueError: the slot lies outside of the memory.
     """
 
-    def __cinit__(self, memory, size_t index):
+    def __cinit__(self, memory, size_t index, flush_group=None):
+        self.flush_group = flush_group
         cdef Py_buffer view
         PyObject_GetBuffer(memory, &view, PyBUF_WRITABLE)
         try:
             if (index + 1) * SLOT_BYTES_SIZE > <size_t>view.len:
                 raise ValueError(f"slot {index} lies outside of {view.len} bytes")
-            self.words = <uint64_t*>view.buf + index * SLOT_WORDS
+            self.first = <uint64_t*>view.buf
+            self.slots = <size_t>view.len // SLOT_BYTES_SIZE
+            self.words = self.first + index * SLOT_WORDS
             self.memory = memory
         finally:
             PyBuffer_Release(&view)
+
+    def take_seat(self, uint64_t high, uint64_t low, size_t most):
+        """Note the peer's address, unless `most` slots of the memory have it already.
+
+        Of several slots that do this at the same moment none may get the last seat,
+        but never more than `most` have one.
+
+        Returns:
+            Whether this slot has a seat now.
+        """
+        cdef size_t slot
+        cdef size_t taken = 0
+        cdef const uint64_t* words
+        self.put(SLOT_PEER_HIGH, high)
+        self.put(SLOT_PEER_LOW, low)
+        # Ours must be visible before we look at the others: they do the same.
+        __sync_synchronize()
+        for slot in range(self.slots):
+            words = self.first + slot * SLOT_WORDS
+            if words[SLOT_PEER_HIGH] == high and words[SLOT_PEER_LOW] == low:
+                taken += 1
+        if taken > most:
+            self.leave_seat()
+            return False
+        return True
+
+    def leave_seat(self):
+        """Nobody has the seat any more."""
+        self.put(SLOT_PEER_HIGH, 0)
+        self.put(SLOT_PEER_LOW, 0)
 
     def get(self, str field):
         """The present value of a field of SLOT_FIELDS."""

@@ -24,7 +24,12 @@ cdef extern from "<fcntl.h>" nogil:
 cdef extern from "<sys/stat.h>" nogil:
     int c_mkdirat "mkdirat"(int dirfd, const char* path, mode_t mode)
 
+cdef extern from "<sys/vfs.h>" nogil:
+    int c_fstatfs "fstatfs"(int fd, statfs* result)
+
 cdef extern from "<unistd.h>" nogil:
+    int c_fdatasync "fdatasync"(int fd)
+    int c_fsync "fsync"(int fd)
     ssize_t c_pread "pread"(int fd, void* data, size_t size, int64_t at)
     ssize_t c_pwrite "pwrite"(int fd, const void* data, size_t size, int64_t at)
     int c_ftruncate "ftruncate"(int fd, int64_t size)
@@ -37,22 +42,78 @@ cdef extern from "<unistd.h>" nogil:
 
 cdef extern from *:
     """
+    #include <fcntl.h>
+    #include <stdint.h>
     #include <stdio.h>
     #include <unistd.h>
     #include <sys/syscall.h>
+    #include <sys/uio.h>
+    #ifndef RWF_DONTCACHE
+    #define RWF_DONTCACHE 0x80
+    #endif
     #ifndef RENAME_NOREPLACE
     #define RENAME_NOREPLACE 1
     #endif
     /* renameat2 by number: musl and older glibc have no wrapper. */
     static int dcmrecv_renameat(
-        int dirfd, const char *old_path, const char *new_path, int replace)
+        int old_dirfd, const char *old_path,
+        int new_dirfd, const char *new_path, int replace)
     {
-        return (int)syscall(SYS_renameat2, dirfd, old_path, dirfd, new_path,
+        return (int)syscall(SYS_renameat2, old_dirfd, old_path, new_dirfd, new_path,
                             replace ? 0u : (unsigned)RENAME_NOREPLACE);
     }
+
+    static int dcmrecv_open_beneath(int dirfd, const char *path, int flags)
+    {
+        /* struct open_how and RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH of
+           linux/openat2.h, which older headers do not have. */
+        struct { uint64_t flags, mode, resolve; } how = {(uint64_t)flags, 0, 0x0a};
+    #ifdef SYS_openat2
+        return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof how);
+    #else
+        return (int)syscall(437, dirfd, path, &how, sizeof how);
+    #endif
+    }
+
+    static ssize_t dcmrecv_pwrite_dontcache(
+        int fd, const void *data, size_t size, int64_t at)
+    {
+        struct iovec part = {(void *)data, size};
+        uint64_t high = (uint64_t)at >> (4 * sizeof(long)) >> (4 * sizeof(long));
+        return syscall(SYS_pwritev2, fd, &part, 1L, (unsigned long)at,
+                       (unsigned long)high, RWF_DONTCACHE);
+    }
+
+    static int dcmrecv_syncfs(int fd)
+    {
+        return (int)syscall(SYS_syncfs, fd);
+    }
+
+    static int dcmrecv_write_back(int fd)
+    {
+        return sync_file_range(
+            fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE
+                          | SYNC_FILE_RANGE_WAIT_AFTER);
+    }
+
+    /* O_DIRECT is the only flag that our files have and that F_SETFL changes. */
+    static int dcmrecv_set_direct(int fd, int direct)
+    {
+        return fcntl(fd, F_SETFL, direct ? O_DIRECT : 0);
+    }
     """
+    int c_open_beneath "dcmrecv_open_beneath"(
+        int dirfd, const char* path, int flags
+    ) nogil
+    ssize_t c_pwrite_dontcache "dcmrecv_pwrite_dontcache"(
+        int fd, const void* data, size_t size, int64_t at
+    ) nogil
+    int c_syncfs "dcmrecv_syncfs"(int fd) nogil
+    int c_write_back "dcmrecv_write_back"(int fd) nogil
+    int c_set_direct "dcmrecv_set_direct"(int fd, int direct) nogil
     int c_renameat "dcmrecv_renameat"(
-        int dirfd, const char* old_path, const char* new_path, int replace
+        int old_dirfd, const char* old_path,
+        int new_dirfd, const char* new_path, int replace
     ) nogil
 
 
@@ -76,12 +137,46 @@ cdef int _openat(int dirfd, const char* path, int flags, mode_t mode) noexcept n
     return c_openat(dirfd, path, flags, mode)
 
 
+cdef int _open_beneath(int dirfd, const char* path, int flags) noexcept nogil:
+    return c_open_beneath(dirfd, path, flags)
+
+
 cdef ssize_t _pread(int fd, void* data, size_t size, int64_t at) noexcept nogil:
     return c_pread(fd, data, size, at)
 
 
 cdef ssize_t _pwrite(int fd, const void* data, size_t size, int64_t at) noexcept nogil:
     return c_pwrite(fd, data, size, at)
+
+
+cdef ssize_t _pwrite_dontcache(
+    int fd, const void* data, size_t size, int64_t at
+) noexcept nogil:
+    return c_pwrite_dontcache(fd, data, size, at)
+
+
+cdef int _set_direct(int fd, bint direct) noexcept nogil:
+    return c_set_direct(fd, direct)
+
+
+cdef int _fdatasync(int fd) noexcept nogil:
+    return c_fdatasync(fd)
+
+
+cdef int _fsync(int fd) noexcept nogil:
+    return c_fsync(fd)
+
+
+cdef int _syncfs(int fd) noexcept nogil:
+    return c_syncfs(fd)
+
+
+cdef int _write_back(int fd) noexcept nogil:
+    return c_write_back(fd)
+
+
+cdef int _fstatfs(int fd, statfs* result) noexcept nogil:
+    return c_fstatfs(fd, result)
 
 
 cdef int _ftruncate(int fd, int64_t size) noexcept nogil:
@@ -93,15 +188,16 @@ cdef int _mkdirat(int dirfd, const char* path, mode_t mode) noexcept nogil:
 
 
 cdef int _renameat(
-    int dirfd, const char* old_path, const char* new_path, bint replace
+    int old_dirfd, const char* old_path,
+    int new_dirfd, const char* new_path, bint replace,
 ) noexcept nogil:
-    return c_renameat(dirfd, old_path, new_path, replace)
+    return c_renameat(old_dirfd, old_path, new_dirfd, new_path, replace)
 
 
 cdef int _linkat(
-    int dirfd, const char* old_path, const char* new_path
+    int old_dirfd, const char* old_path, int new_dirfd, const char* new_path
 ) noexcept nogil:
-    return c_linkat(dirfd, old_path, dirfd, new_path, 0)
+    return c_linkat(old_dirfd, old_path, new_dirfd, new_path, 0)
 
 
 cdef int _unlinkat(int dirfd, const char* path) noexcept nogil:
@@ -123,8 +219,16 @@ _libc.recvv = _recvv
 _libc.send = _send
 _libc.poll = _poll
 _libc.openat = _openat
+_libc.open_beneath = _open_beneath
 _libc.pread = _pread
 _libc.pwrite = _pwrite
+_libc.pwrite_dontcache = _pwrite_dontcache
+_libc.set_direct = _set_direct
+_libc.fdatasync = _fdatasync
+_libc.fsync = _fsync
+_libc.syncfs = _syncfs
+_libc.write_back = _write_back
+_libc.fstatfs = _fstatfs
 _libc.ftruncate = _ftruncate
 _libc.mkdirat = _mkdirat
 _libc.renameat = _renameat

@@ -38,6 +38,7 @@ def main(argv: Sequence[str]) -> int:
     settings: Settings = pickle.load(sys.stdin.buffer)
     try:
         configure(settings.log)
+        parent = _move_standard_input()
         prepared = prepare(settings)
     except DcmrecvError as error:
         _report(report_descriptor, error)
@@ -45,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     supervisor = Supervisor(
         prepared,
         board=Scoreboard(settings.pool.max_associations, board_descriptor),
-        parent=_move_standard_input(),
+        parent=parent,
         on_ready=lambda: _report(report_descriptor, _port(prepared)),
     )
     return supervisor.run()

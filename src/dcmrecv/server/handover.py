@@ -11,7 +11,12 @@ import os
 import select
 import socket
 import termios
-from typing import Final
+from typing import Final, NamedTuple
+
+# Kinds of messages: what was read is in the message, or in a memory file; in capital
+# letters when the connection speaks TLS.
+_INLINE: Final = b"i"
+_IN_MEMORY: Final = b"m"
 
 # What was read from a connection travels in the message up to this size, else in a
 # memory file, so that a message always fits into a socket buffer (208 KiB) and neither
@@ -35,8 +40,22 @@ def open_channel() -> tuple[socket.socket, socket.socket]:
     return supervisor_end, worker_end
 
 
+class Guest(NamedTuple):
+    """A connection on its way, and what was read from it.
+
+    `secure`: it speaks TLS, and `received` is the beginning of a handshake.
+    """
+
+    connection: socket.socket
+    received: bytes
+    secure: bool = False
+
+
 def hand_over(
-    channel: socket.socket, connection: socket.socket, received: bytes
+    channel: socket.socket,
+    connection: socket.socket,
+    received: bytes,
+    secure: bool = False,
 ) -> None:
     """Send a connection and the bytes that were read from it; the caller closes it.
 
@@ -45,36 +64,41 @@ def hand_over(
         OSError: nobody at the other end, or no descriptors or memory left.
     """
     if len(received) <= INLINE_LIMIT:
-        socket.send_fds(channel, [b"i", received], [connection.fileno()])
+        kind = _INLINE.upper() if secure else _INLINE
+        socket.send_fds(channel, [kind, received], [connection.fileno()])
         return
     memory = os.memfd_create("dcmrecv-request", os.MFD_CLOEXEC)
     try:
         with os.fdopen(memory, "wb", closefd=False) as file:
             file.write(received)
-        socket.send_fds(channel, [b"m"], [connection.fileno(), memory])
+        kind = _IN_MEMORY.upper() if secure else _IN_MEMORY
+        socket.send_fds(channel, [kind], [connection.fileno(), memory])
     finally:
         os.close(memory)
 
 
 def hand_over_patiently(
-    channel: socket.socket, connection: socket.socket, received: bytes
+    channel: socket.socket,
+    connection: socket.socket,
+    received: bytes,
+    secure: bool = False,
 ) -> None:
     """As hand_over(), but wait a little for room."""
     try:
-        hand_over(channel, connection, received)
+        hand_over(channel, connection, received, secure)
     except BlockingIOError:
         room = select.poll()
         room.register(channel, select.POLLOUT)
         room.poll(SEND_TIMEOUT_MS)
-        hand_over(channel, connection, received)
+        hand_over(channel, connection, received, secure)
 
 
-def take_over(channel: socket.socket) -> tuple[socket.socket, bytes] | None:
+def take_over(channel: socket.socket) -> Guest | None:
     """Receive a connection that the other end handed over.
 
     Returns:
-        The non-blocking connection, which the caller owns, and the bytes read from it;
-        None when nothing is there (another process may have been faster).
+        The non-blocking connection, which the caller owns, with the bytes read from
+        it; None when nothing is there (another process may have been faster).
 
     Raises:
         OSError: no descriptors left; that connection is closed.
@@ -96,7 +120,8 @@ def take_over(channel: socket.socket) -> tuple[socket.socket, bytes] | None:
         if flags & socket.MSG_CTRUNC or not descriptors:
             raise OSError("a connection was lost for want of descriptors")
         received = message[1:]
-        if message[:1] == b"m":
+        form = message[:1]
+        if form.lower() == _IN_MEMORY:
             size = os.fstat(descriptors[1]).st_size
             received = os.pread(descriptors[1], size, 0)
         connection = socket.socket(fileno=descriptors[0])
@@ -107,7 +132,7 @@ def take_over(channel: socket.socket) -> tuple[socket.socket, bytes] | None:
     for descriptor in descriptors[1:]:
         os.close(descriptor)
     connection.setblocking(False)
-    return connection, received
+    return Guest(connection, received, form.isupper())
 
 
 def is_empty(channel: socket.socket) -> bool:

@@ -10,7 +10,7 @@ import socket
 import struct
 from typing import Final
 
-from dcmrecv.config.settings import IpVersion, NetworkSettings
+from dcmrecv.config.settings import IpVersion, ListenAddress, NetworkSettings
 from dcmrecv.errors import ListenError
 
 # Connections that the kernel holds for us. It cuts the number to net.core.somaxconn,
@@ -47,7 +47,18 @@ _WILDCARDS: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}
 
 
 def open_listeners(network: NetworkSettings) -> tuple[socket.socket, ...]:
-    """Bind and listen as `network` says.
+    """Bind and listen on the one port that `network` names.
+
+    Returns, Raises: see open_listeners_on().
+    """
+    place = ListenAddress(network.host, network.port)
+    return open_listeners_on(place, network.ip_version)
+
+
+def open_listeners_on(
+    place: ListenAddress, ip_version: IpVersion
+) -> tuple[socket.socket, ...]:
+    """Bind and listen on one place, in the families of `ip_version`.
 
     Returns:
         Non-blocking listening sockets, at least one, all on the same port. The caller
@@ -60,14 +71,14 @@ def open_listeners(network: NetworkSettings) -> tuple[socket.socket, ...]:
     Source:
         spec sections 3.2 and 3.3.
     """
-    port = network.port
+    port = place.port
     if 0 < port < FIRST_UNPRIVILEGED_PORT and os.geteuid() != 0:
         raise ListenError(
             f"cannot start SCP and listen on port {port}: Insufficient port privileges",
             details=(f"No privileges to open this network port ({port})",),
         )
     try:
-        return _listen_on_all(_addresses(network), port)
+        return _listen_on_all(_addresses(place.host, ip_version), port)
     except OSError as error:
         raise ListenError(
             f"cannot start SCP and listen on port {port}: "
@@ -89,17 +100,17 @@ def waiting_connections(listener: socket.socket) -> int:
 
 
 def _addresses(
-    network: NetworkSettings,
+    host: str | None, ip_version: IpVersion
 ) -> tuple[tuple[socket.AddressFamily, str], ...]:
     families = {
         IpVersion.IPV4: (socket.AF_INET,),
         IpVersion.IPV6: (socket.AF_INET6,),
         # Two sockets, not one for both: so an IPv4 peer has an IPv4 address in the log.
         IpVersion.AUTO: (socket.AF_INET, socket.AF_INET6),
-    }[network.ip_version]
-    if network.host is None:
+    }[ip_version]
+    if host is None:
         return tuple((family, _WILDCARDS[family]) for family in families)
-    found = socket.getaddrinfo(network.host, None, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     wanted = [
         (family, str(address[0])) for family, *_, address in found if family in families
     ]

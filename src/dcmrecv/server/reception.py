@@ -50,7 +50,12 @@ class Reception:
     """
 
     def __init__(
-        self, listeners: Sequence[socket.socket], room: WaitingRoom, *, queueing: bool
+        self,
+        listeners: Sequence[socket.socket],
+        room: WaitingRoom,
+        *,
+        queueing: bool,
+        secure: frozenset[int] = frozenset(),
     ) -> None:
         """Take over `listeners` and `room`.
 
@@ -58,10 +63,12 @@ class Reception:
             listeners: non-blocking; shared with the workers.
             room: an empty one.
             queueing: past the limit connections wait, else they are rejected.
+            secure: descriptors of the listeners that speak TLS.
         """
         self._listeners = {listener.fileno(): listener for listener in listeners}
         self._room = room
         self._queueing = queueing
+        self._secure = secure
         self._channel, self.worker_channel = open_channel()
         self._epoll = select.epoll()
         self._epoll.register(self._channel, select.EPOLLIN)
@@ -69,6 +76,7 @@ class Reception:
         self._watching = False
         self._accept_after_ns = 0
         self._full_since_ns: int | None = None
+        self._in_handshake = 0  # workers
 
     def fileno(self) -> int:
         """Readable when serve_events() has something to do."""
@@ -88,7 +96,19 @@ class Reception:
     @property
     def is_waiting(self) -> bool:
         """Whether the next worker that gets idle has to ring."""
-        return self._room.ready > 0
+        return self._room.ready > 0 or (
+            # Given to a worker in a handshake, which may get busy instead.
+            self._in_handshake > 0 and not is_empty(self.worker_channel)
+        )
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether connections wait for workers that are in handshakes, not idle."""
+        return (
+            self.is_waiting
+            and self._full_since_ns is not None
+            and (self._in_handshake > 0)
+        )
 
     def serve_events(self) -> None:
         """Look after everything that came."""
@@ -131,12 +151,22 @@ class Reception:
             self._full_since_ns = None
         elif self._full_since_ns is None:
             self._full_since_ns = time.monotonic_ns()
-        if self._full_since_ns is not None and not self._queueing:
+        # A worker in a handshake takes a guest, too, unless the handshake is about to
+        # end: peers that stall there must not keep others waiting.
+        self._in_handshake = states.count(WorkerState.HANDSHAKE)
+        full = self._full_since_ns is not None
+        if full and not self._queueing and not self._in_handshake:
             self._take_back()
         elif self._room.ready and is_empty(self.worker_channel):
             # With a queue one is always there for the worker that gets idle next, lest
             # it takes a newer connection from the listener.
-            self._give(max(idle, int(self._queueing)))
+            # The newest first when handshakes stall: the others wait behind those who
+            # do nothing, and may be of the same kind.
+            crowded = self.is_crowded
+            self._give(
+                max(idle, int(self._queueing), int(crowded)),
+                newest=crowded and not self._queueing,
+            )
         paused = time.monotonic_ns() < self._accept_after_ns
         # At the limit always: EPOLLEXCLUSIVE wakes us only when no worker waits, as the
         # last in the row. A worker that is still starting would come after us.
@@ -185,17 +215,18 @@ class Reception:
         """How long a whole request waits for a worker before it is rejected."""
         if self._queueing:
             return None
-        return RECOVERY_NS if self._is_patient() else PATIENCE_NS
+        if self._in_handshake or self._is_patient():
+            return RECOVERY_NS
+        return PATIENCE_NS
 
-    def _give(self, count: int) -> None:
+    def _give(self, count: int, *, newest: bool) -> None:
         for _ in range(count):
-            guest = self._room.take_ready()
+            guest = self._room.take_ready(newest=newest)
             if guest is None:
                 return
-            connection, received = guest
-            with connection:
+            with guest.connection:
                 try:
-                    hand_over(self._channel, connection, received)
+                    hand_over(self._channel, *guest)
                 except OSError as error:
                     logger.error("Cannot give a connection to a worker: %s", error)
 
@@ -241,7 +272,7 @@ class Reception:
                     self._find_descriptor(listener, error)
                 return
             connection.setblocking(False)
-            self._room.admit(connection, b"")
+            self._room.admit(connection, b"", listener.fileno() in self._secure)
 
     def _find_descriptor(self, listener: socket.socket, error: OSError) -> None:
         # Linux looks for a descriptor first and for a connection afterwards.

@@ -1,8 +1,9 @@
 """The shared mapping in which every worker counts, and immutable snapshots of it.
 
 Owns the layout: one row of 128 bytes (`native.slot`) for the totals of workers that are
-gone, one for the words with which the supervisor says when it wants to be woken, then
-one for each worker. One writer for each row, any reader, never a lock.
+gone, one for the words with which the supervisor says when it wants to be woken, one
+for the tickets of workers that flush together (`native.flush_group`), then one for each
+worker. One writer for each row but that of the tickets, any reader, never a lock.
 """
 
 import mmap
@@ -15,6 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dcmrecv.native.flush_group import FlushGroup
 from dcmrecv.native.slot import SLOT_FIELDS, WorkerSlot
 
 ROW_WORDS: Final = len(SLOT_FIELDS)
@@ -22,11 +24,13 @@ ROW_BYTES: Final = 8 * ROW_WORDS
 
 _TOTALS_ROW: Final = 0
 _CONTROL_ROW: Final = 1
-_FIRST_WORKER_ROW: Final = 2
+_FLUSH_ROW: Final = 2
+_FIRST_WORKER_ROW: Final = 3
 
 # Words of the control row.
 _RING_BELOW: Final = 0  # a worker that gets busy rings when fewer than this are idle
 _RING_ALWAYS: Final = 1  # not 0: every change of state rings
+_CROWDED: Final = 3  # not 0: connections wait, no worker is idle, none may be added
 _EPOCH: Final = 2  # odd while counters move from a worker's row to the totals
 
 # A reader that met this many odd epochs looks at the remains of a killed supervisor.
@@ -40,21 +44,24 @@ _PROGRESS: Final = SLOT_FIELDS.index("progress_ns")
 
 
 class WorkerState(IntEnum):
-    """What a worker is doing. It writes the first four itself."""
+    """What a worker is doing. It writes the first five itself."""
 
     FREE = 0  # no worker has this row
     BOOTING = 1
     IDLE = 2
     BUSY = 3  # has a connection
+    HANDSHAKE = 4  # has TLS connections that are no association yet
     # What the supervisor told it, in the supervisor's view only; in this order.
-    LEAVING = 4
-    ABORTING = 5
-    KILLED = 6
+    LEAVING = 5
+    ABORTING = 6
+    KILLED = 7
 
 
 _STATES: Final = tuple(WorkerState)
 # numpy takes 9 us to compare with a member of an enum, 2 us with its own type.
-_IDLE: Final = np.uint64(WorkerState.IDLE)
+_FIRST_STATE_WORD: Final = _FIRST_WORKER_ROW * ROW_WORDS + _STATE
+_RING_BELOW_WORD: Final = _CONTROL_ROW * ROW_WORDS + _RING_BELOW
+_RING_ALWAYS_WORD: Final = _CONTROL_ROW * ROW_WORDS + _RING_ALWAYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +123,10 @@ class Scoreboard:
         self._control = self._rows[_CONTROL_ROW]
         self._workers = self._rows[_FIRST_WORKER_ROW:]
         self._states = self._workers[:, _STATE]
+        # The same words for the questions of each association: a small slice of a
+        # memoryview is read in a tenth of the time of an array.
+        self._words = memoryview(self._mapping).cast("Q")
+        self._state_words = self._words[_FIRST_STATE_WORD::ROW_WORDS]
 
     def close(self) -> None:
         """Close the descriptor; the mapping goes with the last reference to it."""
@@ -129,7 +140,8 @@ class Scoreboard:
 
     def worker_slot(self, index: int) -> WorkerSlot:
         """The row of worker `index`, for that worker to write."""
-        return WorkerSlot(self._mapping, _FIRST_WORKER_ROW + index)
+        group = FlushGroup(self._mapping, _FLUSH_ROW, self.descriptor)
+        return WorkerSlot(self._mapping, _FIRST_WORKER_ROW + index, group)
 
     def claim(self, now_ns: int) -> tuple[int, int] | None:
         """Give a free row to a worker that is about to be started.
@@ -198,7 +210,7 @@ class Scoreboard:
 
     def idle_count(self) -> int:
         """How many workers wait for a connection."""
-        return int(np.count_nonzero(self._states == _IDLE))
+        return self._state_words.tolist().count(WorkerState.IDLE)
 
     def ask_to_ring(self, *, below: int, always: bool) -> None:
         """Say when a worker shall wake the supervisor.
@@ -210,16 +222,24 @@ class Scoreboard:
         self._control[_RING_BELOW] = below
         self._control[_RING_ALWAYS] = always
 
+    def say_crowded(self, crowded: bool) -> None:
+        """Say whether connections wait that no idle or new worker can take."""
+        self._control[_CROWDED] = crowded
+
+    def is_crowded(self) -> bool:
+        """Whether a worker whose handshakes stall shall take others as well."""
+        return bool(self._control[_CROWDED])
+
     def rings_when_busy(self) -> bool:
         """Whether a worker that just got busy shall wake the supervisor."""
-        if self._control[_RING_ALWAYS]:
+        if self._words[_RING_ALWAYS_WORD]:
             return True
-        below = int(self._control[_RING_BELOW])
+        below = self._words[_RING_BELOW_WORD]
         return below > 0 and self.idle_count() < below
 
     def rings_when_idle(self) -> bool:
         """Whether a worker that just got idle shall wake the supervisor."""
-        return bool(self._control[_RING_ALWAYS])
+        return bool(self._words[_RING_ALWAYS_WORD])
 
 
 def _counters(values: Sequence[int]) -> Counters:

@@ -10,19 +10,24 @@ Source:
 import logging
 import os
 import socket
-from dataclasses import dataclass
+import ssl
+from dataclasses import dataclass, replace
 
 from dcmrecv.config.logs import APPLICATION_LOGGER, TLS_LOGGER
 from dcmrecv.config.profile import load_profile
 from dcmrecv.config.settings import (
     VERIFICATION_PROFILE,
     AssociationProfile,
+    IpVersion,
     NetworkSettings,
     Settings,
     TlsSettings,
 )
+from dcmrecv.config.users import read_users
 from dcmrecv.errors import ConfigurationError, ExitCode
-from dcmrecv.server.listener import open_listeners
+from dcmrecv.server.listener import open_listeners, open_listeners_on
+from dcmrecv.server.tls import TlsLoader
+from dcmrecv.service.data_dictionary import load_data_dictionary
 
 _application = logging.getLogger(APPLICATION_LOGGER)
 _tls = logging.getLogger(TLS_LOGGER)
@@ -30,31 +35,118 @@ _tls = logging.getLogger(TLS_LOGGER)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the supervisor needs to serve. The listeners belong to who holds this."""
+    """What the supervisor needs to serve. The listeners belong to who holds this.
+
+    `secure_listeners` are the descriptors of those that speak TLS, with `tls_context`,
+    which `tls_loader` has made.
+    """
 
     settings: Settings
     profile: AssociationProfile
     listeners: tuple[socket.socket, ...]
+    secure_listeners: frozenset[int] = frozenset()
+    tls_context: ssl.SSLContext | None = None
+    tls_loader: TlsLoader | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What the files of a configuration hold. `users` is None without a user file."""
+
+    profile: AssociationProfile
+    users: int | None
+    tls_context: ssl.SSLContext | None
+    tls_loader: TlsLoader | None
 
 
 def prepare(settings: Settings) -> Prepared:
     """Check the settings against the machine, and listen.
 
     Raises:
-        ConfigurationError: an unusable association profile (exit code 66), output
-            directory (45) or TLS configuration (71).
+        ConfigurationError: as examine().
         ListenError: the port cannot be had (64).
 
     Source:
         spec section 3.1, steps 6 to 10.
     """
+    examined = examine(settings)
+    listeners, secure = _listen(settings)
+    return Prepared(
+        settings,
+        examined.profile,
+        listeners,
+        secure,
+        examined.tls_context,
+        examined.tls_loader,
+    )
+
+
+def examine(settings: Settings) -> Examined:
+    """Check the settings against the machine without listening.
+
+    Raises:
+        ConfigurationError: an unusable association profile (exit code 66), output
+            directory (45), TLS configuration (71) or user file (1).
+    """
     _application.info("configuring service class provider ...")
+    load_data_dictionary(settings.storage.mode)
     profile = _profile(settings.network)
     _check_output_directory(settings.storage.output_directory)
     _application.info("starting service class provider and listening ...")
+    users = None
+    if settings.access.user_file is not None:
+        users = len(read_users(settings.access.user_file))
+    loader = context = None
     if settings.tls is not None:
-        _check_tls(settings.tls)
-    return Prepared(settings, profile, open_listeners(settings.network))
+        _warn_of_seed(settings.tls)
+        loader = TlsLoader(settings.tls)
+        context = loader.load()
+    return Examined(profile, users, context, loader)
+
+
+def reload(prepared: Prepared) -> Prepared:
+    """Read association profile, key, certificates and CRLs again.
+
+    Raises:
+        ConfigurationError: one of them cannot be used any more.
+    """
+    profile = prepared.profile
+    if prepared.settings.network.profile_source is not None:
+        profile = load_profile(*prepared.settings.network.profile_source)
+    context = None
+    if prepared.tls_loader is not None:
+        context = prepared.tls_loader.load()
+    return replace(prepared, profile=profile, tls_context=context)
+
+
+def _listen(
+    settings: Settings,
+) -> tuple[tuple[socket.socket, ...], frozenset[int]]:
+    """Open every listener; those with TLS are named by their descriptors, too.
+
+    Raises:
+        ListenError: one of them cannot be had; the others are closed again.
+    """
+    network = settings.network
+    listeners = list(open_listeners(network))
+    secure = [settings.tls is not None] * len(listeners)
+    try:
+        for place in network.listen:
+            # Who writes an IPv6 address wants IPv6, whatever the parameter's port has.
+            numeric_ipv6 = place.host is not None and ":" in place.host
+            family = IpVersion.IPV6 if numeric_ipv6 else network.ip_version
+            opened = open_listeners_on(place, family)
+            listeners += opened
+            secure += [place.secure] * len(opened)
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return tuple(listeners), frozenset(
+        listener.fileno()
+        for listener, with_tls in zip(listeners, secure, strict=True)
+        if with_tls
+    )
 
 
 def _profile(network: NetworkSettings) -> AssociationProfile:
@@ -81,15 +173,10 @@ def _check_output_directory(name: str) -> None:
     )
 
 
-def _check_tls(tls: TlsSettings) -> None:
-    """Refuse to start: nobody who asks for TLS may get a plain socket."""
+def _warn_of_seed(tls: TlsSettings) -> None:
     if tls.seed_file is not None:
         # Differs: the original reads the file, and never writes it (DECISIONS 14).
         _tls.warning(
             "--seed, --write-seed and --write-seed-file have no effect: "
             "the system's random generator is used"
         )
-    raise ConfigurationError(
-        "cannot start SCP with TLS: TLS is not available in this version of dcmrecv",
-        ExitCode.TLS,
-    )

@@ -17,8 +17,14 @@ from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from dcmrecv.config.logs import APPLICATION_LOGGER
-from dcmrecv.errors import ExitCode
-from dcmrecv.server.leftovers import remove_temporary_files
+from dcmrecv.config.settings import StorageMode
+from dcmrecv.errors import ConfigurationError, ExitCode
+from dcmrecv.server.leftovers import (
+    may_have_leftovers,
+    receiver_tag,
+    remove_leftovers,
+    remove_temporary_files,
+)
 from dcmrecv.server.pool import (
     SECOND_NS,
     Abort,
@@ -34,7 +40,7 @@ from dcmrecv.server.pool import (
 from dcmrecv.server.reception import Reception
 from dcmrecv.server.scoreboard import Counters, Scoreboard, WorkerState, WorkerStatus
 from dcmrecv.server.signals import SignalPipe, is_ignored
-from dcmrecv.server.startup import Prepared
+from dcmrecv.server.startup import Prepared, reload
 from dcmrecv.server.waiting_room import RoomLimits, WaitingRoom
 from dcmrecv.server.worker import (
     EXIT_ABORTED,
@@ -43,7 +49,9 @@ from dcmrecv.server.worker import (
     ServiceFactory,
     run_worker,
 )
+from dcmrecv.service.access import accepted_hosts
 from dcmrecv.service.association import AssociationService
+from dcmrecv.service.networks import Networks
 
 logger = logging.getLogger(APPLICATION_LOGGER)
 
@@ -110,11 +118,14 @@ class Supervisor:
             WaitingRoom(
                 artim_s=prepared.settings.network.acse_timeout_s,
                 totals=self._board.totals_slot(),
+                welcome=accepted_hosts(prepared.settings.access),
+                proxies=Networks(prepared.settings.access.proxies),
                 limits=RoomLimits.for_descriptors(
                     _raise_descriptor_limit() - RESERVED_DESCRIPTORS
                 ),
             ),
             queueing=prepared.settings.pool.queue_associations,
+            secure=prepared.secure_listeners,
         )
         self._doorbell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lifeline, self._lifeline_held = os.pipe2(os.O_CLOEXEC)
@@ -127,12 +138,14 @@ class Supervisor:
             lifeline=self._lifeline,
             board=self._board,
             service_factory=service_factory,
+            secure_listeners=prepared.secure_listeners,
+            tls_context=prepared.tls_context,
         )
+        self._prepared = prepared
         self._parent = parent
         self._on_ready = on_ready
         self._ready = False
-        # Unique on all machines that store into the same directory.
-        self._tag = f"{os.getpid()}.{os.urandom(4).hex()}"
+        self._tag = receiver_tag()
         self._children: dict[int, _Child] = {}
         self._janitor: int | None = None
         self._dead_tags: list[str] = []
@@ -167,6 +180,7 @@ class Supervisor:
         gc.collect()
         gc.freeze()
         try:
+            self._sweep()
             self._manage()
             while not self._is_done():
                 for descriptor, _ in self._epoll.poll(self._timeout_s()):
@@ -199,6 +213,10 @@ class Supervisor:
         return max(0, min(known) - time.monotonic_ns()) / SECOND_NS
 
     def _close(self) -> None:
+        # What is left is the exit code, which no further signal may change; Python puts
+        # the default action back in place of a handler, but not of this.
+        for number in NOTED_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         # Workers that a bug of ours left behind end by the lifeline.
         signal.set_wakeup_fd(-1)
         self._signals.close()
@@ -231,6 +249,7 @@ class Supervisor:
         if plan.actions:
             statuses = self._statuses()
         self._reception.balance(statuses, self._policy.max_workers)
+        self._board.say_crowded(self._reception.is_crowded)
         if len(statuses) >= self._policy.max_workers:
             # Nothing to do for us when they get busy.
             self._board.ask_to_ring(below=0, always=self._reception.is_waiting)
@@ -348,11 +367,38 @@ class Supervisor:
         for number in self._signals.read():
             if number == signal.SIGCHLD:
                 self._reap()
+            elif number == signal.SIGHUP and self._settings.network.reload:
+                self._reload()
             elif self._shutdown is None:
                 patient = number != signal.SIGQUIT
                 self._begin_shutdown(number, patient=patient)
             elif number != signal.SIGHUP:
                 self._insist()
+
+    def _reload(self) -> None:
+        """Let new workers serve new associations under what the files say now."""
+        if self._shutdown is not None:
+            return
+        try:
+            self._prepared = reload(self._prepared)
+        except ConfigurationError as error:
+            for line in (
+                *error.details,
+                str(error),
+                "Not reloaded, going on as before",
+            ):
+                logger.error("%s", line)
+            return
+        self._equipment = replace(
+            self._equipment,
+            profile=self._prepared.profile,
+            tls_context=self._prepared.tls_context,
+        )
+        # They finish what they have; an idle one finds that it has nothing.
+        for child in list(self._children.values()):
+            if child.told is WorkerState.FREE:
+                self._tell(child.index, signal.SIGTERM, WorkerState.LEAVING)
+        logger.info("Reloaded certificates and association profile")
 
     def _lose_parent(self) -> None:
         assert self._parent is not None
@@ -436,10 +482,32 @@ class Supervisor:
             return
         self._dead_tags.clear()
 
-    def _be_janitor(self) -> int:
+    def _sweep(self) -> None:
+        """Remove the files of receivers that died, in a process of its own as well."""
+        storage = self._settings.storage
+        if storage.mode is StorageMode.IGNORE or not may_have_leftovers(storage):
+            return
+        try:
+            self._janitor = self._fork(self._be_sweeper)
+        except OSError as error:
+            logger.error("Cannot remove temporary files: %s", error.strerror)
+
+    def _be_sweeper(self) -> int:
+        self._calm_signals()
+        removed = remove_leftovers(self._settings.storage)
+        if removed:
+            logger.warning(
+                "Removed %d unfinished files of a receiver that had died", removed
+            )
+        return EXIT_DONE
+
+    def _calm_signals(self) -> None:
         for number in NOTED_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def _be_janitor(self) -> int:
+        self._calm_signals()
         remove_temporary_files(self._settings.storage, self._tags_searched)
         return EXIT_DONE
 

@@ -20,8 +20,18 @@ from typing import Final
 
 from dcmrecv.config.logs import NETWORK_LOGGER
 from dcmrecv.native.slot import WorkerSlot
-from dcmrecv.service import wording
+from dcmrecv.server.handover import Guest
+from dcmrecv.service import proxy, wording
+from dcmrecv.service.access import refused_unread
 from dcmrecv.service.association import PREPARED_REJECT, request_complete
+from dcmrecv.service.connection import shown_address
+from dcmrecv.service.networks import Networks
+from dcmrecv.service.tls import (
+    BUSY_ALERT,
+    RECORD_HEADER_BYTES,
+    client_hello_complete,
+    first_record_bytes,
+)
 from dcmrecv.service.wording import Peer
 
 logger = logging.getLogger(NETWORK_LOGGER)
@@ -82,35 +92,83 @@ class Stage(Enum):
 
 
 class _Guest:
-    """One connection; `wanted` is how long `received` must get to know more."""
+    """One connection; `wanted` is how long `received` must get to know more.
 
-    __slots__ = ("connection", "host", "received", "since_ns", "stage", "wanted")
+    One that speaks TLS has a record in the place of the A-ASSOCIATE-RQ.
+    """
 
-    def __init__(self, connection: socket.socket, host: str, received: bytes) -> None:
+    __slots__ = (
+        "begin",
+        "connection",
+        "host",
+        "is_proxy",
+        "received",
+        "secure",
+        "since_ns",
+        "stage",
+        "wanted",
+    )
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        host: str,
+        received: bytes,
+        *,
+        secure: bool,
+        is_proxy: bool,
+    ) -> None:
         self.connection = connection
         self.host = host
         self.received = bytearray(received)
-        self.wanted = PDU_HEADER_BYTES
+        self.secure = secure
+        self.is_proxy = is_proxy
+        # Where the PDU begins; behind a header whose length is not known yet.
+        self.begin: int | None = None if is_proxy else 0
+        self.wanted = proxy.FIXED_BYTES if is_proxy else self.header_bytes
         self.stage = Stage.READING
         self.since_ns = 0  # in its present stage; CLOCK_MONOTONIC
 
     def is_complete(self) -> bool:
         """Whether the first PDU is whole or known to be bad; moves `wanted` on.
 
-        Asks `request_complete` twice at most, however the bytes trickle in.
+        Looks at each of them three times at most, however the bytes trickle in.
         """
-        if len(self.received) < self.wanted:
-            return False
-        if self.wanted == PDU_HEADER_BYTES:
-            header = bytes(self.received[:PDU_HEADER_BYTES])
-            if request_complete(header):
+        while len(self.received) >= self.wanted:
+            wanted = self._want_more()
+            if wanted is None:
                 return True
-            self.wanted += int.from_bytes(header[2:], "big")
-        return len(self.received) >= self.wanted
+            self.wanted = wanted
+        return False
+
+    @property
+    def header_bytes(self) -> int:
+        """How much of the first PDU, or record, says how long it is."""
+        return RECORD_HEADER_BYTES if self.secure else PDU_HEADER_BYTES
+
+    def _want_more(self) -> int | None:
+        """`wanted` bytes are here; how many it takes to know more, None for enough."""
+        if self.begin is None:
+            self.begin = proxy.header_size(bytes(self.received[: proxy.FIXED_BYTES]))
+            return self.begin + self.header_bytes
+        if self.wanted > self.begin + self.header_bytes:
+            return None
+        header = bytes(self.received[self.begin : self.wanted])
+        if self.secure:
+            if client_hello_complete(header):
+                return None
+            return self.begin + first_record_bytes(header)
+        if request_complete(header):
+            return None
+        return self.wanted + int.from_bytes(header[2:], "big")
 
 
 class WaitingRoom:
-    """All guests of the supervisor."""
+    """All guests of the supervisor.
+
+    Who would be refused for his address in the end is not kept: he cannot take the
+    room of those who are welcome. A worker, which he meets first, tells him why.
+    """
 
     def __init__(
         self,
@@ -118,11 +176,15 @@ class WaitingRoom:
         artim_s: int,
         totals: WorkerSlot,
         limits: RoomLimits,
+        welcome: Callable[[str], bool] = lambda host: True,
+        proxies: Networks | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._artim_ns = artim_s * 1_000_000_000
         self._totals = totals
         self._limits = limits
+        self._welcome = welcome
+        self._proxies = proxies
         self._clock = clock
         self._epoll = select.epoll()
         self._bytes = 0
@@ -142,14 +204,22 @@ class WaitingRoom:
         """How many guests wait for a worker."""
         return len(self._guests[Stage.READY])
 
-    def admit(self, connection: socket.socket, received: bytes) -> None:
+    def admit(
+        self, connection: socket.socket, received: bytes, secure: bool = False
+    ) -> None:
         """Take a non-blocking connection with what was read from it so far."""
         try:
-            host = str(connection.getpeername()[0])
+            host = shown_address(connection.getpeername()[0])
         except OSError:
             connection.close()
             return
-        guest = _Guest(connection, host, received)
+        is_proxy = self._proxies is not None and host in self._proxies
+        if not is_proxy and not self._welcome(host):
+            logger.info("Closing connection (address is not accepted): %s", host)
+            self._totals.increase("refused")
+            connection.close()
+            return
+        guest = _Guest(connection, host, received, secure=secure, is_proxy=is_proxy)
         self._make_space_for(guest)
         self._epoll.register(connection, 0)
         self._bytes += len(guest.received)
@@ -174,11 +244,12 @@ class WaitingRoom:
             else:
                 self._discard(guest)
 
-    def take_ready(self) -> tuple[socket.socket, bytes] | None:
-        """The guest that waits for a worker longest; it leaves the room."""
-        for guest in self._guests[Stage.READY].values():
+    def take_ready(self, *, newest: bool = False) -> Guest | None:
+        """The guest that waits for a worker longest, or the newest; it leaves."""
+        ready = self._guests[Stage.READY].values()
+        for guest in reversed(ready) if newest else ready:
             self._forget(guest)
-            return guest.connection, bytes(guest.received)
+            return Guest(guest.connection, bytes(guest.received), guest.secure)
         return None
 
     def expire(self, patience_ns: int | None) -> None:
@@ -310,7 +381,9 @@ class WaitingRoom:
 
     def _make_space_for(self, newcomer: _Guest) -> None:
         reading = self._guests[Stage.READING]
-        if self._hosts[newcomer.host] >= self._limits.reading_per_host:
+        # A proxy comes for many hosts.
+        full = self._hosts[newcomer.host] >= self._limits.reading_per_host
+        if full and not newcomer.is_proxy:
             self._turn_out(
                 next(guest for guest in reading.values() if guest.host == newcomer.host)
             )
@@ -352,10 +425,11 @@ class WaitingRoom:
         self._enter(guest, Stage.READY)
 
     def _refuse(self, guest: _Guest, reject: bytes, reason: str) -> None:
-        logger.info("Refusing Association (%s)", reason)
+        logger.info("%s", refused_unread(guest.host, reason, reject))
         self._totals.increase("refused")
         try:
-            guest.connection.send(reject)
+            # Who speaks TLS has not even begun: no A-ASSOCIATE-RJ can reach it.
+            guest.connection.send(BUSY_ALERT if guest.secure else reject)
         except OSError:
             self._close(guest)
             return

@@ -10,8 +10,9 @@ import os
 import select
 import signal
 import socket
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -19,10 +20,13 @@ from dcmrecv.config.logs import APPLICATION_LOGGER
 from dcmrecv.config.settings import AssociationProfile, Settings
 from dcmrecv.errors import DcmrecvError, ExitCode
 from dcmrecv.native.slot import WorkerSlot
-from dcmrecv.server.handover import hand_over_patiently, take_over
+from dcmrecv.server.handover import Guest, hand_over_patiently, take_over
+from dcmrecv.server.handshakes import Handshakes, Secured
 from dcmrecv.server.scoreboard import Scoreboard, WorkerState
 from dcmrecv.server.signals import SignalPipe
 from dcmrecv.service.association import Interrupts, request_complete
+from dcmrecv.service.proxy import behind_header
+from dcmrecv.service.tls import TlsEngine, client_hello_complete
 
 logger = logging.getLogger(APPLICATION_LOGGER)
 
@@ -34,6 +38,9 @@ EXIT_ABORTED: Final = 2  # told to end, in the middle of an association
 # connection goes to the waiting room: several segments of one send() are together
 # within a millisecond, a slow peer must not hold a worker.
 REQUEST_GRACE_S: Final = 0.005
+
+# How often a worker whose handshake has stalled asks whether others wait for it.
+CROWD_CHECK_S: Final = 0.25
 
 READ_BYTES: Final = 65_536
 
@@ -53,9 +60,13 @@ class Service(Protocol):
     """What serves one association after the other; `service.association` has it."""
 
     def serve(
-        self, connection: socket.socket, received: bytes, interrupts: Interrupts
+        self,
+        connection: socket.socket,
+        received: bytes,
+        interrupts: Interrupts,
+        engine: TlsEngine | None = None,
     ) -> None:
-        """Serve the connection and close it."""
+        """Serve the connection, inside TLS if there is an `engine`, and close it."""
 
 
 ServiceFactory = Callable[[Settings, AssociationProfile, WorkerSlot, str], Service]
@@ -73,6 +84,8 @@ class Equipment:
     lifeline: int  # reads the end of file when the supervisor is gone
     board: Scoreboard
     service_factory: ServiceFactory
+    secure_listeners: frozenset[int] = frozenset()  # descriptors of those with TLS
+    tls_context: ssl.SSLContext | None = None
 
 
 class Attention:
@@ -143,6 +156,7 @@ class Worker:
         self._board = equipment.board
         self._slot = equipment.board.worker_slot(index)
         self._service = service
+        self._proxied = bool(equipment.settings.access.proxies)
         self._signals = signals
         self._attention = Attention(
             signals,
@@ -153,6 +167,13 @@ class Worker:
         self._listeners = {
             listener.fileno(): listener for listener in equipment.listeners
         }
+        self._handshakes: Handshakes | None = None
+        if equipment.tls_context is not None and equipment.settings.tls is not None:
+            self._handshakes = Handshakes(
+                equipment.tls_context,
+                timeout_s=equipment.settings.network.acse_timeout_s,
+                names=equipment.settings.tls.required_names,
+            )
         self._epoll = select.epoll()
         self._epoll.register(signals.fileno(), select.EPOLLIN)
         self._epoll.register(equipment.lifeline, select.EPOLLIN)
@@ -173,12 +194,12 @@ class Worker:
         self._become_idle()
         self._ring()  # the supervisor waits for the first worker
         while True:
-            ready = {descriptor for descriptor, _ in self._epoll.poll()}
+            ready = dict(self._epoll.poll()).keys()
             # Connections first, even when told to leave: the kernel has woken nobody
             # else for them.
             guest = self._next_connection(ready)
             if guest is not None:
-                if not self._serve(*guest):
+                if not self._serve(guest):
                     return EXIT_BUG
                 if self._attention.aborting:
                     return EXIT_ABORTED
@@ -189,26 +210,95 @@ class Worker:
             if guest is not None:
                 self._become_idle()
 
-    def _next_connection(self, ready: set[int]) -> tuple[socket.socket, bytes] | None:
+    def _next_connection(self, ready: Set[int]) -> Guest | Secured | None:
         if self._equipment.channel.fileno() in ready:
             guest = self._take_over()
             if guest is not None:
                 self._slot.set("state", WorkerState.BUSY)
-                return guest
-        for descriptor in ready.intersection(self._listeners):
-            connection = self._accept(self._listeners[descriptor])
+                return self._shake_hands(guest) if guest.secure else guest
+        for descriptor in ready & self._listeners.keys():
+            # Gone when another one before it was found shut down.
+            listener = self._listeners.get(descriptor)
+            connection = self._accept(listener) if listener else None
             if connection is None:
                 continue
             # Before the next system call: two workers that get busy at the same moment
             # must see each other in rings_when_busy().
             self._slot.set("state", WorkerState.BUSY)
-            received = self._receive_request(connection)
+            secure = descriptor in self._equipment.secure_listeners
+            received = self._receive_request(connection, secure)
             if received is not None:
-                return connection, received
+                guest = Guest(connection, received, secure)
+                return self._shake_hands(guest) if secure else guest
             self._slot.set("state", WorkerState.IDLE)
         return None
 
-    def _take_over(self) -> tuple[socket.socket, bytes] | None:
+    def _shake_hands(self, guest: Guest) -> Guest | Secured | None:
+        """Make a TLS connection ready for the service; None if nothing came of it.
+
+        While somebody waits for a worker, and none is idle, other guests may come in
+        between and be faster.
+        """
+        handshakes = self._handshakes
+        if handshakes is None:
+            raise RuntimeError("a TLS connection without a TLS context")
+        self._slot.set("state", WorkerState.HANDSHAKE)
+        if self._board.rings_when_busy():
+            self._ring()
+        self._admit(handshakes, guest)
+        while True:
+            arrival: Guest | Secured | None = handshakes.take_finished()
+            if arrival is None and not handshakes:
+                self._become_idle()
+                return None
+            if arrival is None:
+                arrival = self._wait_in_handshake(handshakes)
+            if arrival is not None:
+                self._slot.set("state", WorkerState.BUSY)
+                handshakes.close_all()
+                return arrival
+
+    def _admit(self, handshakes: Handshakes, guest: Guest) -> None:
+        rest = behind_header(guest.received) if self._proxied else guest.received
+        if rest is None:
+            rest = guest.received
+        header = guest.received[: len(guest.received) - len(rest)]
+        handshakes.admit(guest.connection, rest, header)
+
+    def _wait_in_handshake(self, handshakes: Handshakes) -> Guest | None:
+        """Wait for the next thing to happen; returns a plain guest if one came."""
+        channel = self._equipment.channel.fileno()
+        watched: tuple[int, ...] = (
+            handshakes.fileno(),
+            *self._attention.descriptors(),
+        )
+        patience_s = handshakes.timeout_s()
+        if (fresh_s := handshakes.fresh_s()) > 0:
+            patience_s = min(patience_s, fresh_s)
+        elif self._board.is_crowded():
+            watched = (*watched, channel)
+        else:
+            patience_s = min(patience_s, CROWD_CHECK_S)
+        ready = _wait_for_any(watched, patience_s)
+        if not ready.isdisjoint(self._attention.descriptors()):
+            self._attention.must_abort()
+            if self._attention.leaving:
+                handshakes.hurry()
+            if self._attention.aborting:
+                handshakes.close_all()
+                return None
+        if channel in ready and not self._attention.leaving:
+            guest = self._take_over()
+            self._ring()  # there may be more of them
+            if guest is not None:
+                if not guest.secure:
+                    return guest
+                self._admit(handshakes, guest)
+        handshakes.serve_events()
+        handshakes.expire()
+        return None
+
+    def _take_over(self) -> Guest | None:
         try:
             return take_over(self._equipment.channel)
         except OSError as error:
@@ -232,8 +322,8 @@ class Worker:
         connection.setblocking(False)
         return connection
 
-    def _receive_request(self, connection: socket.socket) -> bytes | None:
-        """Read the A-ASSOCIATE-RQ, or what is there when the peer closes.
+    def _receive_request(self, connection: socket.socket, secure: bool) -> bytes | None:
+        """Read the A-ASSOCIATE-RQ or ClientHello, or what is there at the peer's close.
 
         Returns:
             The bytes for the service; None when the connection went to the waiting
@@ -248,7 +338,7 @@ class Worker:
                 # Silent although TCP_DEFER_ACCEPT gave it time: it will not hurry now.
                 patience_s = deadline_s - time.monotonic() if received else 0.0
                 if patience_s <= 0:
-                    self._hand_to_waiting_room(connection, received)
+                    self._hand_to_waiting_room(connection, received, secure)
                     return None
                 _wait_for_any((connection.fileno(),), patience_s)
                 continue
@@ -259,22 +349,32 @@ class Worker:
             if not received:
                 deadline_s = time.monotonic() + REQUEST_GRACE_S
             received += part
-            if request_complete(received):
+            if self._is_complete(received, secure):
                 return received
 
-    def _hand_to_waiting_room(self, connection: socket.socket, received: bytes) -> None:
+    def _is_complete(self, received: bytes, secure: bool) -> bool:
+        rest = behind_header(received) if self._proxied else received
+        if rest is None:
+            return False
+        return client_hello_complete(rest) if secure else request_complete(rest)
+
+    def _hand_to_waiting_room(
+        self, connection: socket.socket, received: bytes, secure: bool
+    ) -> None:
+        channel = self._equipment.channel
         with connection:
             try:
-                hand_over_patiently(self._equipment.channel, connection, received)
+                hand_over_patiently(channel, connection, received, secure)
             except OSError as error:
                 logger.error("Cannot keep a waiting connection: %s", error)
 
-    def _serve(self, connection: socket.socket, received: bytes) -> bool:
+    def _serve(self, guest: Guest | Secured) -> bool:
         """Serve one association; False after a bug, which the service has logged."""
         if self._board.rings_when_busy():
             self._ring()
+        tls = (guest.engine,) if isinstance(guest, Secured) else ()
         try:
-            self._service.serve(connection, received, self._attention)
+            self._service.serve(guest.connection, guest.received, self._attention, *tls)
         except Exception:
             return False
         return True
@@ -298,11 +398,12 @@ class Worker:
         self._listeners = {}
 
 
-def _wait_for_any(descriptors: tuple[int, ...], timeout_s: float) -> None:
+def _wait_for_any(descriptors: tuple[int, ...], timeout_s: float) -> set[int]:
+    """Which of the descriptors became readable in time."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
-    poll.poll(timeout_s * 1_000)
+    return {descriptor for descriptor, _ in poll.poll(timeout_s * 1_000)}
 
 
 def run_worker(equipment: Equipment, index: int, tag: str) -> int:

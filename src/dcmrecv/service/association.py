@@ -8,10 +8,11 @@ decisions in `ul.negotiation`.
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from dcmrecv.config.logs import NETWORK_LOGGER
+from dcmrecv.config.loglines import Lines
+from dcmrecv.config.logs import DATA_LOGGER, NETWORK_LOGGER
 from dcmrecv.config.settings import (
     AssociationProfile,
     Settings,
@@ -21,18 +22,23 @@ from dcmrecv.config.settings import (
 from dcmrecv.errors import (
     AssociationError,
     ProtocolViolation,
+    TlsError,
     TransportError,
 )
 from dcmrecv.native.slot import WorkerSlot
-from dcmrecv.service import wording
+from dcmrecv.service import parameter_block, tls_wording, wording
+from dcmrecv.service.access import NO_SEAT, Entrance, Refusal, refused
 from dcmrecv.service.connection import Connection
 from dcmrecv.service.hosts import HostNames
-from dcmrecv.service.receiver import AcceptedContext, Outcome, StoreReceiver
+from dcmrecv.service.proxy import Proxies
+from dcmrecv.service.receiver import ODDITIES, Duplicate, Outcome, StoreReceiver
 from dcmrecv.service.requests import AskedAssociation, AssociationRequests
+from dcmrecv.service.tls import TlsEngine
 from dcmrecv.service.wording import Ending, Peer, StoreReport
 from dcmrecv.ul.items import AbortReason, AbortSource
 from dcmrecv.ul.negotiation import (
     REJECT_CALLED_AE_TITLE,
+    REJECT_CONGESTION,
     REJECT_LOCAL_LIMIT,
     REJECT_NO_CONTEXT,
     REJECT_PROTOCOL_VERSION,
@@ -40,11 +46,11 @@ from dcmrecv.ul.negotiation import (
     Note,
     proposed_roles,
 )
+from dcmrecv.ul.oddities import Oddity, refuse, tolerated
 from dcmrecv.ul.pdu import (
     ASSOCIATE_RQ_BYTES_MAX,
     HEADER_BYTES,
     AssociationReject,
-    AssociationRequest,
     PduType,
     ReleaseReply,
     encode,
@@ -55,6 +61,8 @@ from dcmrecv.ul.state import Action, Event, State, pdu_event, transition
 # What a waiting room sends when there are too many associations.
 PREPARED_REJECT = encode(REJECT_LOCAL_LIMIT)
 
+_RELEASE_RP = encode(ReleaseReply())
+
 # Nobody may send P-DATA before the A-ASSOCIATE-AC; who does shall not fill the memory.
 _AHEAD_BYTES_MAX = 262_144
 
@@ -64,6 +72,7 @@ _NOTE_LEVELS = {
 }
 
 _logger = logging.getLogger(NETWORK_LOGGER)
+_data_logger = logging.getLogger(DATA_LOGGER)
 
 
 class Interrupts(Protocol):
@@ -76,47 +85,7 @@ class Interrupts(Protocol):
         """Shall the association end at once? Asked after one became readable."""
 
 
-class Receiver(Protocol):
-    """What an association needs of a StoreReceiver; see there."""
-
-    def begin(
-        self,
-        *,
-        fd: int,
-        contexts: Sequence[AcceptedContext],
-        calling_ae_title: str,
-        max_pdu: int,
-        peer_max_pdu: int,
-        dimse_timeout_s: int | None,
-        received: bytes,
-        report: bool,
-    ) -> None: ...
-    def watch(self, descriptors: tuple[int, ...]) -> None: ...
-    def run(self) -> Outcome: ...
-    def end(self) -> None: ...
-    @property
-    def message_id(self) -> int: ...
-    @property
-    def context_id(self) -> int: ...
-    @property
-    def violation(self) -> tuple[int, int, int]: ...
-    @property
-    def is_store(self) -> bool: ...
-    @property
-    def in_data_set(self) -> bool: ...
-    @property
-    def status(self) -> int: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def overwritten(self) -> bool: ...
-    @property
-    def fault_text(self) -> str: ...
-    @property
-    def fault_errno(self) -> int: ...
-
-
-ReceiverFactory = Callable[[StorageSettings, WorkerSlot, str], Receiver]
+ReceiverFactory = Callable[[StorageSettings, WorkerSlot, str], StoreReceiver]
 
 
 def request_complete(received: bytes) -> bool:
@@ -162,16 +131,25 @@ class AssociationService:
                 profile=profile,
                 promiscuous=network.promiscuous,
                 prefer_uncompressed=network.prefer_uncompressed,
-                ae_title=network.ae_title,
+                # With patterns the entrance looks at the called AE title.
+                ae_title=None if settings.access.called else network.ae_title,
                 max_pdu=network.max_pdu,
-            )
+                verifies_users=settings.access.user_file is not None,
+            ),
+            settings.storage.mode,
         )
         self._slot = slot
         self._hosts = HostNames() if network.host_lookup else None
+        self._proxies = Proxies.of(settings.access.proxies)
+        self._entrance = Entrance.of(settings, slot, _logger.error)
         self._receiver = make_receiver(settings.storage, slot, temporary_tag)
 
     def serve(
-        self, connection: socket.socket, received: bytes, interrupts: Interrupts
+        self,
+        connection: socket.socket,
+        received: bytes,
+        interrupts: Interrupts,
+        engine: TlsEngine | None = None,
     ) -> None:
         """Serve one association to its end, and close the connection.
 
@@ -180,12 +158,22 @@ class AssociationService:
             received: what has been read from it, as much as `request_complete` wants,
                 or less when the peer closed or ARTIM expired before.
             interrupts: asked when the receive loop is interrupted.
+            engine: of TLS, when the connection is inside of it.
 
         Raises:
             Exception: a fault of ours. The association has been aborted; the worker
                 should end.
         """
-        owned = Connection(connection, self._settings.network.acse_timeout_s)
+        timeout_s = self._settings.network.acse_timeout_s
+        owned = Connection(connection, timeout_s, engine)
+        address = owned.address()
+        if self._proxies is not None:
+            try:
+                address, received = self._proxies.unwrap(address, received)
+            except ProtocolViolation as violation:
+                _logger.error("Closing connection of %s: %s", address, violation)
+                owned.close()
+                return
         association = _Association(
             self._settings,
             self._requests,
@@ -194,6 +182,8 @@ class AssociationService:
             self._receiver,
             owned,
             interrupts,
+            self._entrance,
+            address,
         )
         try:
             association.serve(received)
@@ -204,6 +194,8 @@ class AssociationService:
             raise
         finally:
             owned.close()
+            if self._entrance is not None:
+                self._entrance.leave()
 
 
 class _Association:
@@ -215,11 +207,16 @@ class _Association:
         requests: AssociationRequests,
         slot: WorkerSlot,
         hosts: HostNames | None,
-        receiver: Receiver,
+        receiver: StoreReceiver,
         connection: Connection,
         interrupts: Interrupts,
+        entrance: Entrance | None,
+        address: str,
     ) -> None:
         self._network = settings.network
+        self._strict = settings.access.strict
+        self._min_rate = settings.access.min_rate or 0
+        self._entrance = entrance
         self._requests = requests
         self._slot = slot
         self._hosts = hosts
@@ -234,11 +231,13 @@ class _Association:
         shown = settings.log.presentation_contexts
         self._block_level = logging.INFO if shown else logging.DEBUG
         self._blocks = _logger.isEnabledFor(self._block_level)
-        self.peer = Peer(connection.address())
+        self.peer = Peer(address)
         self._called_ae_title = ""
 
     def serve(self, received: bytes) -> None:
         """From the first PDU to the end; the connection stays open."""
+        if self._debug and self._connection.engine is not None:
+            _logger.debug(tls_wording.details_block(self._connection.engine))
         event = self._first_event(received)
         action = self._on(event)
         if action is Action.AE_6:
@@ -317,16 +316,23 @@ class _Association:
             _logger.error(wording.request_failed(str(violation), self.peer))
             self._abort(violation)
             return
-        self.peer = Peer(self.peer.address, asked.request.calling_ae_title)
-        self._called_ae_title = asked.request.called_ae_title
+        self.peer = Peer(self.peer.address, asked.calling_ae_title)
+        self._called_ae_title = asked.called_ae_title
         try:
             self._answer(asked, received[size:])
         except AssociationError as error:
             self._end_by(Ending(error=error))
 
     def _answer(self, asked: AskedAssociation, ahead: bytes) -> None:
-        self._log_request(asked.request)
+        self._log_request(asked)
+        if self._entrance is not None and asked.request.supports_version_1:
+            refusal = self._entrance.judge(self.peer.address, asked.request)
+            if refusal is not None:
+                self._refuse(refusal)
+                return
         try:
+            if self._strict:
+                refuse(asked.oddities)
             negotiation = asked.negotiation
         except ProtocolViolation as violation:
             self._slot.increase("refused")
@@ -338,11 +344,16 @@ class _Association:
         answer = negotiation.answer
         if isinstance(answer, AssociationReject):
             self._reject(asked, answer)
+        elif self._entrance is not None and not self._entrance.enter(self.peer.address):
+            self._refuse(NO_SEAT)
+        elif not self._receiver.has_room:
+            self._reject_for_space()
         else:
             self._accept(asked)
             self._serve_messages(asked, ahead)
 
-    def _log_request(self, request: AssociationRequest) -> None:
+    def _log_request(self, asked: AskedAssociation) -> None:
+        request = asked.request
         if not request.supports_version_1:
             reason = wording.unsupported_protocol(request.protocol_version)
             _logger.error(wording.request_failed(reason, self.peer))
@@ -354,15 +365,26 @@ class _Association:
                 if selection and selection.scu == selection.scp == 0:
                     _logger.warning(wording.ROLES_EMPTY)
         if self._info:
-            _logger.info(
-                wording.association_received(
-                    self._host(), request.calling_ae_title, request.called_ae_title
-                )
+            line = wording.association_received(
+                self._host(), asked.calling_ae_title, asked.called_ae_title
             )
+            engine = self._connection.engine
+            certified = engine.peer() if engine is not None else None
+            if certified is not None:
+                line = f"{line} ({tls_wording.identity(certified)})"
+            _logger.info(line)
         if self._blocks:
             _logger.log(self._block_level, wording.INCOMING_REQUEST)
-            block = wording.request_block(request, self._network.max_pdu)
+            block = parameter_block.request_block(request, self._network.max_pdu)
             _logger.log(self._block_level, block)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """The peer may not come in, whatever he asks for."""
+        self._on(Event.REJECT)
+        self._slot.increase("refused")
+        _logger.info(refused(self.peer, refusal))
+        self._connection.send(refusal.reject)
+        self._connection.linger()
 
     def _reject(self, asked: AskedAssociation, reject: AssociationReject) -> None:
         self._on(Event.REJECT)
@@ -376,6 +398,15 @@ class _Association:
         if reject != REJECT_PROTOCOL_VERSION:
             _logger.info(wording.refusing(reject))
         self._connection.send_encoded(asked.answer)
+        self._connection.linger()
+
+    def _reject_for_space(self) -> None:
+        """The disk has been filled up to its reserve; it may pass."""
+        self._on(Event.REJECT)
+        self._slot.increase("refused")
+        _logger.error(wording.no_room(self.peer))
+        _logger.info(wording.refusing(REJECT_CONGESTION))
+        self._connection.send(REJECT_CONGESTION)
         self._connection.linger()
 
     def _accept(self, asked: AskedAssociation) -> None:
@@ -392,7 +423,7 @@ class _Association:
     def _log_answer(self, asked: AskedAssociation) -> None:
         if self._blocks:
             own = self._network.max_pdu
-            block = wording.answer_block(asked.request, own, asked.negotiation)
+            block = parameter_block.answer_block(asked.request, own, asked.negotiation)
             _logger.log(self._block_level, block)
 
     # The association
@@ -402,14 +433,16 @@ class _Association:
         failure: AssociationError | None = None
         try:
             receiver.begin(
+                asked.plan,
                 fd=self._connection.fileno(),
-                contexts=asked.accepted,
-                calling_ae_title=asked.request.calling_ae_title,
                 max_pdu=self._network.max_pdu,
                 peer_max_pdu=asked.request.user.max_length,
                 dimse_timeout_s=self._network.dimse_timeout_s,
                 received=ahead,
                 report=self._info,
+                strict=self._strict,
+                min_rate=self._min_rate,
+                engine=self._connection.engine,
             )
             receiver.watch(self._interrupts.descriptors())
             try:
@@ -418,6 +451,7 @@ class _Association:
                 failure = error
         finally:
             receiver.end()
+            self._log_oddities(asked.oddities)
         if receiver.in_data_set:
             _logger.info(wording.store_received(receiver.message_id))
         if failure is None:
@@ -431,6 +465,16 @@ class _Association:
                 is_store=receiver.is_store,
             )
         )
+
+    def _log_oddities(self, of_request: Mapping[Oddity, int]) -> None:
+        """Once for the whole association."""
+        counts = self._receiver.oddities
+        if not of_request and not any(counts):
+            return
+        self._slot.increase("tolerated", sum(of_request.values()))
+        if self._info:
+            found = {**of_request, **dict(zip(ODDITIES, counts, strict=True))}
+            _logger.info("Tolerated of %s: %s", self.peer, tolerated(found))
 
     def _run(self) -> None:
         """Until the peer asks for release.
@@ -457,11 +501,21 @@ class _Association:
 
     def _log_store(self) -> None:
         receiver = self._receiver
+        path = receiver.path
+        if path and receiver.is_routine and not self._debug:
+            _logger.info(
+                Lines(
+                    wording.store_received(receiver.message_id),
+                    wording.stored(path),
+                    wording.store_answered(receiver.status),
+                )
+            )
+            return
         report = StoreReport(
             message_id=receiver.message_id,
             context_id=receiver.context_id,
             status=receiver.status,
-            path=receiver.path,
+            path=path,
             fault_text=receiver.fault_text,
             fault_errno=receiver.fault_errno,
             bit_preserving=self._bit_preserving,
@@ -478,9 +532,16 @@ class _Association:
             _logger.warning(wording.overwriting(report.path))
         if report.status != 0:
             _logger.error(wording.store_failed(report, self.peer))
+        elif receiver.duplicate is not Duplicate.NONE:
+            self._log_duplicate(receiver.duplicate, report.path)
         elif report.path:
             _logger.info(wording.stored(report.path))
         _logger.info(wording.store_answered(report.status))
+
+    def _log_duplicate(self, duplicate: Duplicate, path: str) -> None:
+        same = duplicate is Duplicate.OLDER_IS_SAME
+        level = logging.INFO if same else logging.WARNING
+        _logger.log(level, wording.duplicate(duplicate, path))
 
     # The end
 
@@ -496,8 +557,8 @@ class _Association:
         _logger.info(wording.RELEASE_RECEIVED)
         self._on(Event.RELEASE_RESPONSE)
         # Who asks for release and then hangs up has got what he wanted.
-        with contextlib.suppress(TransportError):
-            self._connection.send(ReleaseReply())
+        with contextlib.suppress(TransportError, TlsError):
+            self._connection.send_encoded(_RELEASE_RP)
             self._connection.linger()
 
     def _end_by(self, ending: Ending) -> None:

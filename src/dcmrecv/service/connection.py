@@ -10,7 +10,13 @@ import socket
 import time
 from collections.abc import Iterator
 
-from dcmrecv.errors import AssociationError, AssociationTimeout, TransportError
+from dcmrecv.errors import (
+    AssociationError,
+    AssociationTimeout,
+    TlsError,
+    TransportError,
+)
+from dcmrecv.service.tls import TlsEngine
 from dcmrecv.ul.items import AbortReason, AbortSource
 from dcmrecv.ul.pdu import HEADER_BYTES, Abort, Pdu, encode, read_header
 from dcmrecv.ul.state import Action, Event, State, pdu_event, transition
@@ -23,17 +29,31 @@ _READ_BYTES = 65_536
 _TIMEOUT_S_MAX = 1_000_000  # sockets of Python take no more than 2**31 milliseconds
 
 
+def shown_address(address: str) -> str:
+    """A numeric address, an IPv4 one in the IPv4 way also on an IPv6 socket."""
+    return address.removeprefix("::ffff:") if "." in address else address
+
+
 class Connection:
     """One accepted connection; owned until `close()`.
 
     Args:
-        connection: connected, in any blocking mode, with TCP_NODELAY, which it has
-            from its listener.
+        connection: connected, with TCP_NODELAY, which it has from its listener. Made
+            non-blocking if it is not yet.
         send_timeout_s: bound on every send, in seconds.
+        engine: of TLS, its handshake complete; None without TLS.
     """
 
-    def __init__(self, connection: socket.socket, send_timeout_s: float) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        send_timeout_s: float,
+        engine: TlsEngine | None = None,
+    ) -> None:
+        if connection.gettimeout() != 0:
+            connection.setblocking(False)
         self._socket = connection
+        self.engine = engine
         self._send_timeout_s = min(send_timeout_s, _TIMEOUT_S_MAX)
 
     def fileno(self) -> int:
@@ -43,14 +63,14 @@ class Connection:
     def address(self) -> str:
         """The peer's numeric address, an IPv4 one in the IPv4 way."""
         try:
-            address = str(self._socket.getpeername()[0])
+            return shown_address(self._socket.getpeername()[0])
         except OSError:  # closed meanwhile
             return "unknown"
-        return address.removeprefix("::ffff:") if "." in address else address
 
     def is_closed(self) -> bool:
         """Has the peer closed, as opposed to being silent? Never waits."""
-        self._socket.setblocking(False)  # a socket with a time-out would wait
+        if self.engine is not None and self.engine.has_ended:
+            return True
         try:
             return not self._socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -72,23 +92,33 @@ class Connection:
 
         Raises:
             AssociationTimeout: the peer takes nothing for the ACSE time-out.
+            TlsError: TLS has failed before.
             TransportError: the connection is gone.
         """
-        limit = self._send_timeout_s if timeout_s is None else timeout_s
+        if self.engine is not None:
+            data = self.engine.seal(data)
         try:
             # There nearly always is room, and then one system call will do.
-            self._socket.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                data = data[self._socket.send(data) :]
-            if data:
-                self._socket.settimeout(limit)
-                self._socket.sendall(data)
+            try:
+                sent = self._socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            if sent < len(data):
+                limit = self._send_timeout_s if timeout_s is None else timeout_s
+                self._send_slowly(data[sent:], limit)
         except TimeoutError as error:
             message = "Peer does not read our answers"
             raise AssociationTimeout(message, "ACSE") from error
         except OSError as error:
             message = f"Cannot write to the connection: {error.strerror}"
             raise TransportError(message) from error
+
+    def _send_slowly(self, data: bytes, timeout_s: float) -> None:
+        self._socket.settimeout(timeout_s)
+        try:
+            self._socket.sendall(data)
+        finally:
+            self._socket.setblocking(False)
 
     def abort(self, abort: tuple[int, int]) -> None:
         """Send an A-ABORT if the peer can still hear it, and linger."""
@@ -130,10 +160,13 @@ class Connection:
     def _remains(self) -> Iterator[bytes]:
         """What the peer still sends until it closes, within bounds."""
         deadline = time.monotonic() + _LINGER_S
+        if self.engine is not None:
+            yield from self._opened(self.engine)
+            if self.engine.has_ended:
+                return
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         budget = _LINGER_BYTES_MAX
-        self._socket.setblocking(False)
         while budget > 0:
             left_s = deadline - time.monotonic()
             if left_s <= 0 or not poll.poll(left_s * 1000):
@@ -147,10 +180,26 @@ class Connection:
             if not data:
                 return
             budget -= len(data)
-            yield data
+            if self.engine is None:
+                yield data
+            else:
+                self.engine.feed(data)
+                yield from self._opened(self.engine)
+                if self.engine.has_ended:
+                    return
+
+    @staticmethod
+    def _opened(engine: TlsEngine) -> Iterator[bytes]:
+        """What TLS made of what came; nothing once TLS has failed."""
+        with contextlib.suppress(TlsError):
+            yield engine.open()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; inside TLS, tell the peer if there is room for it."""
+        if self.engine is not None:
+            with contextlib.suppress(OSError):
+                self._socket.setblocking(False)
+                self._socket.send(self.engine.close_notify())
         self._socket.close()
 
 

@@ -1,6 +1,6 @@
 """StoreReceiver: the loop that joins connection, messages and storage."""
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from dcmrecv.dimse.command cimport (
     COMMENT_BYTES_MAX,
@@ -10,15 +10,18 @@ from dcmrecv.dimse.command cimport (
 from dcmrecv.native.buffer cimport AlignedBuffer
 from dcmrecv.native.fault cimport Fault
 from dcmrecv.native.slot cimport WorkerSlot
+from dcmrecv.native.sysio cimport iovec
 from dcmrecv.storage.image cimport ContextPlan
 from dcmrecv.storage.sink cimport StoreSink
 from dcmrecv.ul.pdata cimport PDataReader
-from dcmrecv.ul.transport cimport Transport
+from dcmrecv.ul.tls_transport cimport TlsTransport
+from dcmrecv.ul.transport cimport RawTransport, Transport, TransportResult
 
 cdef enum:
-    # One read takes a small object whole, a large one in pieces that stay in L2.
-    STAGING_BYTES = 262144
+    # What one read may have to line up again: several of the longest PDUs.
+    STAGING_BYTES = 524288
     CONTEXTS_MAX = 256
+    RATE_WINDOW_S = 10
 
 
 cdef enum Step:
@@ -31,8 +34,21 @@ cdef enum Step:
     STEP_FAULT = 6
 
 
+cdef class AssociationPlan:
+    # What is known of an association before its first message; immutable.
+    cdef readonly tuple contexts    # of AcceptedContext
+    cdef readonly str calling_ae_title
+    cdef ContextPlan* plans         # owned; as many as contexts
+    cdef const ContextPlan* by_id[CONTEXTS_MAX]     # into `plans`; NULL: not accepted
+    cdef list owners                # keep alive what the plans point to
+
+    cdef int _fill(self, ContextPlan* plan, context, mode) except -1
+
+
 cdef class StoreReceiver:
-    cdef Transport transport
+    cdef RawTransport plain
+    cdef TlsTransport tls           # None before the first one
+    cdef Transport transport        # the one of the two in use
     cdef PDataReader reader
     cdef StoreSink sink
     cdef WorkerSlot slot
@@ -41,11 +57,14 @@ cdef class StoreReceiver:
     cdef AlignedBuffer staging
     cdef size_t staged_at           # fill says how far they go
     # The association.
-    cdef ContextPlan plans[CONTEXTS_MAX]
-    cdef object mode
-    cdef list owners                # keep alive what the plans point to
+    cdef AssociationPlan plan
     cdef uint32_t peer_max_pdu      # 0: no limit
     cdef bint report                # return from run() after every message
+    cdef uint64_t odd_uids          # in command sets
+    # The pace of the peer inside messages, looked at once in RATE_WINDOW_S.
+    cdef uint64_t min_rate          # bytes per second; 0: any
+    cdef uint64_t rate_waited_ns    # since the window began
+    cdef uint64_t rate_bytes
     # The message under way.
     cdef Command command
     cdef uint8_t context
@@ -57,10 +76,12 @@ cdef class StoreReceiver:
     cdef char comment[COMMENT_BYTES_MAX + 1]
     cdef Fault fault                # of association scope
 
-    cdef int _accept(self, context, str calling_ae_title) except -1
+    cdef Transport _transport_for(self, engine)
     cdef Step _loop(self) noexcept nogil
     cdef Step _receive(self) noexcept nogil
+    cdef TransportResult _fill_at_pace(self, iovec* iov, int count) noexcept nogil
     cdef Step _begin_message(self) noexcept nogil
     cdef Step _end_object(self) noexcept nogil
     cdef void _prepare_answer(self, uint16_t status) noexcept nogil
+    cdef bint _is_routine(self) noexcept nogil
     cdef Step _send_answer(self) noexcept nogil

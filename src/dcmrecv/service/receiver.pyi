@@ -2,8 +2,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from dcmrecv.config.settings import StorageSettings
+from dcmrecv.config.settings import StorageMode, StorageSettings
 from dcmrecv.native.slot import WorkerSlot
+from dcmrecv.service.tls import TlsEngine
+from dcmrecv.ul.oddities import Oddity
+
+ODDITIES: tuple[Oddity, ...]
 
 class Outcome(IntEnum):
     INTERNAL_FAULT = 0
@@ -12,11 +16,30 @@ class Outcome(IntEnum):
     ECHOED = 3
     INTERRUPTED = 4
 
+class Duplicate(IntEnum):
+    NONE = 0
+    OLDER_KEPT = 1
+    OLDER_IS_SAME = 2
+    BOTH_KEPT = 3
+    BOTH_DIFFER = 4
+
 @dataclass(frozen=True)
 class AcceptedContext:
     id: int
     abstract_syntax: str
     transfer_syntax: str
+
+class AssociationPlan:
+    def __init__(
+        self,
+        contexts: Sequence[AcceptedContext],
+        calling_ae_title: str,
+        mode: StorageMode,
+    ) -> None: ...
+    @property
+    def contexts(self) -> tuple[AcceptedContext, ...]: ...
+    @property
+    def calling_ae_title(self) -> str: ...
 
 class StoreReceiver:
     def __init__(
@@ -24,19 +47,25 @@ class StoreReceiver:
     ) -> None: ...
     def begin(
         self,
+        plan: AssociationPlan,
         *,
         fd: int,
-        contexts: Sequence[AcceptedContext],
-        calling_ae_title: str,
         max_pdu: int,
         peer_max_pdu: int,
         dimse_timeout_s: int | None,
         received: bytes,
         report: bool,
+        strict: bool = ...,
+        min_rate: int = ...,
+        engine: TlsEngine | None = None,
     ) -> None: ...
     def watch(self, descriptors: Sequence[int]) -> None: ...
     def run(self) -> Outcome: ...
     def end(self) -> None: ...
+    @property
+    def has_room(self) -> bool: ...
+    @property
+    def oddities(self) -> tuple[int, ...]: ...
     @property
     def message_id(self) -> int: ...
     @property
@@ -53,6 +82,12 @@ class StoreReceiver:
     def path(self) -> str: ...
     @property
     def overwritten(self) -> bool: ...
+    @property
+    def is_routine(self) -> bool: ...
+    @property
+    def duplicate(self) -> Duplicate: ...
+    @property
+    def remarks(self) -> tuple[int, list[tuple[int, int, str, int]]]: ...
     @property
     def fault_text(self) -> str: ...
     @property

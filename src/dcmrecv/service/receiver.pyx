@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 cimport cython
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from dcmrecv.encoding.transfer_syntax import transfer_syntax_of
+from dcmrecv.service.tls import tls_error
 from dcmrecv.storage.filemeta import file_meta_template
-from dcmrecv.storage.sink import make_sink
+from dcmrecv.storage.sinks import make_sink
 from dcmrecv.storage.sop_class import prefix_of
+from dcmrecv.ul.oddities import Oddity
 
 from dcmrecv.dimse.command cimport (
     C_STORE_RQ,
@@ -23,16 +26,22 @@ from dcmrecv.dimse.command cimport (
     COMMAND_STORE,
     RESPONSE_BYTES_MAX,
     CommandResult,
+    count_odd_uids,
     encode_response,
     frame_command,
     parse_command,
 )
 from dcmrecv.native.fault cimport (
+    COMMAND_VALUE,
+    DIMSE_TIMEOUT,
     NO_FAULT,
+    TLS_FAILED,
+    TOO_SLOW,
     clear_fault,
     describe_fault,
     fault_message,
     raise_fault,
+    set_fault,
 )
 from dcmrecv.native.slot cimport (
     SLOT_BYTES,
@@ -44,24 +53,32 @@ from dcmrecv.native.slot cimport (
 )
 from dcmrecv.native.sysio cimport iovec
 from dcmrecv.native.wire cimport Span
+from dcmrecv.storage.duplicate cimport NO_DUPLICATE
 from dcmrecv.storage.image cimport META_TEMPLATE_MAX
 from dcmrecv.storage.sink cimport SUCCESS
 from dcmrecv.ul.pdata cimport (
+    PLAN_ENTRIES_MAX,
     READ_COMMAND,
     READ_DATA_SET,
     READ_FAULT,
     READ_MORE,
+    READ_ODDITIES,
     READ_RELEASE,
     READ_WINDOW_FULL,
     ReadEvent,
 )
+from dcmrecv.ul.tls_transport cimport TlsTransport
 from dcmrecv.ul.transport cimport (
     TRANSPORT_DONE,
+    TRANSPORT_FAULT,
     TRANSPORT_INTERRUPTED,
     WATCHED_MAX,
     RawTransport,
     TransportResult,
 )
+
+
+cdef uint64_t NS_PER_S = 1_000_000_000
 
 
 class Outcome(IntEnum):
@@ -72,6 +89,28 @@ class Outcome(IntEnum):
     STORED = 2          # a C-STORE-RQ has been answered, see the attributes
     ECHOED = 3          # a C-ECHO-RQ has been answered
     INTERRUPTED = 4     # a watched descriptor is readable; call run() again
+
+
+# What StoreReceiver.oddities counts, the kinds of the PDataReader first.
+ODDITIES = (
+    Oddity.ODD_FRAGMENT,
+    Oddity.EMPTY_PDU,
+    Oddity.LONG_PDU,
+    Oddity.COMMAND_UID,
+)
+
+
+class Duplicate(IntEnum):
+    """What became of an object whose file existed and was not replaced."""
+
+    NONE = 0            # there was no such file
+    OLDER_KEPT = 1      # the object was dropped
+    OLDER_IS_SAME = 2   # nothing had to be written
+    BOTH_KEPT = 3       # it has another name
+    BOTH_DIFFER = 4     # the same, since the two are not the same object
+
+
+_DUPLICATES = tuple(Duplicate)
 
 
 _OUTCOMES = {
@@ -99,70 +138,40 @@ cdef Span _span_of(bytes text):
 
 
 @cython.final
-cdef class StoreReceiver:
-    """Receives the objects of one association after the other; one a worker.
+cdef class AssociationPlan:
+    """The accepted presentation contexts as the data plane needs them.
 
-    Owns the window and the staging area, 1.25 MiB together, whatever the size of an
-    object. `begin()`, then `run()` until it returns RELEASE_RQ or raises, then `end()`.
+    The same for each association with the same A-ASSOCIATE-RQ.
+
+    Args:
+        contexts: the AcceptedContexts, ids 0..255, each at most once.
+        calling_ae_title: without padding.
+        mode: the StorageMode, which decides what the files say about themselves.
+
+    Raises:
+        ValueError: a transfer syntax is too long for a file.
     """
 
-    def __init__(self, storage, WorkerSlot slot not None, str temporary_tag not None):
-        self.sink = make_sink(storage, temporary_tag)
-        self.reader = PDataReader(self.sink.image.window)
-        self.transport = RawTransport()
-        self.staging = AlignedBuffer(STAGING_BYTES)
-        self.slot = slot
-        self.output_directory = _shown_directory(storage.output_directory)
-        self.mode = storage.mode
+    def __cinit__(self, contexts, str calling_ae_title not None, mode):
+        cdef size_t i
+        self.contexts = tuple(contexts)
+        self.calling_ae_title = calling_ae_title
         self.owners = []
+        memset(self.by_id, 0, sizeof(self.by_id))
+        self.plans = <ContextPlan*>calloc(len(self.contexts) + 1, sizeof(ContextPlan))
+        if self.plans == NULL:
+            raise MemoryError(f"no memory for {len(self.contexts)} contexts")
+        for i, context in enumerate(self.contexts):
+            self._fill(&self.plans[i], context, mode)
+            self.by_id[self.plans[i].id] = &self.plans[i]
 
-    def begin(
-        self, *, int fd, contexts, str calling_ae_title, uint32_t max_pdu,
-        uint32_t peer_max_pdu, dimse_timeout_s, bytes received, bint report,
-    ):
-        """Take over a connection whose association has just been accepted.
+    def __dealloc__(self):
+        free(self.plans)
 
-        Args:
-            fd: the connection, non-blocking or not; stays the caller's.
-            contexts: the AcceptedContexts, ids 0..255, each at most once.
-            calling_ae_title: without padding.
-            max_pdu: bytes, as announced in the A-ASSOCIATE-AC.
-            peer_max_pdu: bytes, as the peer announced; 0 for no limit.
-            dimse_timeout_s: bound on every wait in seconds, None for none.
-            received: bytes that came behind the A-ASSOCIATE-RQ.
-            report: return from run() after every message, not only after those that
-                somebody must hear of.
-
-        Raises:
-            ValueError: `received` is longer than the staging area.
-        """
-        if <size_t>len(received) > self.staging.capacity:
-            raise ValueError(f"{len(received)} bytes behind an A-ASSOCIATE-RQ")
-        self.transport.attach(fd, dimse_timeout_s)
-        self.reader.reset(max_pdu)
-        self.owners = []
-        memset(self.plans, 0, sizeof(self.plans))
-        for context in contexts:
-            self._accept(context, calling_ae_title)
-        memcpy(self.staging.base, <const char*>received, <size_t>len(received))
-        self.staging.fill = <size_t>len(received)
-        self.staged_at = 0
-        self.peer_max_pdu = peer_max_pdu
-        self.report = report
-        memset(&self.command, 0, sizeof(self.command))
-        self.context = 0
-        self.answer_size = 0
-        self.answer_sent = 0
-        self.after_answer = STEP_GO_ON
-        self.last_status = SUCCESS
-        self.comment[0] = 0
-        clear_fault(&self.fault)
-
-    cdef int _accept(self, context, str calling_ae_title) except -1:
-        cdef ContextPlan* plan = &self.plans[<uint8_t>context.id]
+    cdef int _fill(self, ContextPlan* plan, context, mode) except -1:
         syntax = transfer_syntax_of(context.transfer_syntax)
         head, tail = file_meta_template(
-            self.mode, context.transfer_syntax, calling_ae_title
+            mode, context.transfer_syntax, self.calling_ae_title
         )
         if len(head) + len(tail) > META_TEMPLATE_MAX:
             raise ValueError(f"transfer syntax too long: {context.transfer_syntax}")
@@ -178,8 +187,89 @@ cdef class StoreReceiver:
         plan.prefix = _span_of(prefix)
         plan.meta_head = _span_of(head)
         plan.meta_tail = _span_of(tail)
-        self.reader.accepted[plan.id] = True
         return 0
+
+
+@cython.final
+cdef class StoreReceiver:
+    """Receives the objects of one association after the other; one a worker.
+
+    Owns the window and the staging area, 1.5 MiB together, whatever the size of an
+    object. `begin()`, then `run()` until it returns RELEASE_RQ or raises, then `end()`.
+    """
+
+    def __init__(self, storage, WorkerSlot slot not None, str temporary_tag not None):
+        self.sink = make_sink(storage, temporary_tag)
+        if slot.flush_group is not None:
+            self.sink.writer.flusher.group = slot.flush_group
+        self.reader = PDataReader(self.sink.image.window)
+        self.plain = RawTransport()
+        self.transport = self.plain
+        self.staging = AlignedBuffer(STAGING_BYTES)
+        self.slot = slot
+        self.output_directory = _shown_directory(storage.output_directory)
+        self.plan = AssociationPlan((), "", storage.mode)
+
+    def begin(
+        self, AssociationPlan plan not None, *, int fd, uint32_t max_pdu,
+        uint32_t peer_max_pdu, dimse_timeout_s, bytes received, bint report,
+        bint strict=False, uint64_t min_rate=0, engine=None,
+    ):
+        """Take over a connection whose association has just been accepted.
+
+        Args:
+            plan: kept until the next association begins.
+            fd: the connection, non-blocking or not; stays the caller's.
+            max_pdu: bytes, as announced in the A-ASSOCIATE-AC.
+            peer_max_pdu: bytes, as the peer announced; 0 for no limit.
+            dimse_timeout_s: bound on every wait in seconds, None for none.
+            received: bytes that came behind the A-ASSOCIATE-RQ.
+            report: return from run() after every message, not only after those that
+                somebody must hear of.
+            strict: what is illegal but harmless ends the association.
+            min_rate: bytes per second that the peer must send while a message is under
+                way, on an average over RATE_WINDOW_S of waiting; 0 for any.
+            engine: the TlsEngine that the connection goes through; None without TLS.
+
+        Raises:
+            ValueError: `received` is longer than the staging area.
+        """
+        if <size_t>len(received) > self.staging.capacity:
+            raise ValueError(f"{len(received)} bytes behind an A-ASSOCIATE-RQ")
+        cdef int i
+        self.transport = self._transport_for(engine)
+        self.transport.attach(fd, dimse_timeout_s)
+        if engine is not None:
+            self.tls.secure(engine)
+        self.reader.reset(max_pdu)
+        self.reader.strict = strict
+        self.odd_uids = 0
+        self.min_rate = min_rate
+        self.rate_waited_ns = 0
+        self.rate_bytes = 0
+        self.plan = plan
+        for i in range(CONTEXTS_MAX):
+            self.reader.accepted[i] = plan.by_id[i] != NULL
+        memcpy(self.staging.base, <const char*>received, <size_t>len(received))
+        self.staging.fill = <size_t>len(received)
+        self.staged_at = 0
+        self.peer_max_pdu = peer_max_pdu
+        self.report = report
+        memset(&self.command, 0, sizeof(self.command))
+        self.context = 0
+        self.answer_size = 0
+        self.answer_sent = 0
+        self.after_answer = STEP_GO_ON
+        self.last_status = SUCCESS
+        self.comment[0] = 0
+        clear_fault(&self.fault)
+
+    cdef Transport _transport_for(self, engine):
+        if engine is None:
+            return self.plain
+        if self.tls is None:
+            self.tls = TlsTransport()
+        return self.tls
 
     def watch(self, descriptors):
         """From now on run() returns INTERRUPTED when one of these becomes readable.
@@ -210,6 +300,8 @@ cdef class StoreReceiver:
         with nogil:
             step = self._loop()
         if step == STEP_FAULT:
+            if self.fault.code == TLS_FAILED:
+                raise tls_error(self.tls.failure) from self.tls.failure
             raise_fault(&self.fault)
         if step not in _OUTCOMES:
             raise RuntimeError("the receive loop failed without a fault")
@@ -218,8 +310,9 @@ cdef class StoreReceiver:
     def end(self):
         """The association is over: an unfinished object is forgotten."""
         self.sink.abandon()
-        self.slot.add(SLOT_TOLERATED, self.reader.tolerated)
-        self.reader.tolerated = 0
+        if self.tls is not None:
+            self.tls.secure(None)
+        self.slot.add(SLOT_TOLERATED, sum(self.oddities))
 
     cdef Step _loop(self) noexcept nogil:
         cdef Step step
@@ -256,15 +349,28 @@ cdef class StoreReceiver:
 
     cdef Step _receive(self) noexcept nogil:
         """Let the transport fill what the reader planned."""
-        cdef iovec iov[2]
+        cdef iovec iov[PLAN_ENTRIES_MAX]
         cdef int count
+        cdef size_t left
         cdef TransportResult result
         self.staging.fill = 0
         self.staged_at = 0
-        count = self.reader.plan(iov, self.staging.base, self.staging.capacity)
-        result = self.transport.fill(iov, count)
+        if self.transport.linear:
+            iov[0].iov_base = self.staging.base
+            iov[0].iov_len = self.staging.capacity
+            count = 1
+        else:
+            count = self.reader.plan(iov, self.staging.base, self.staging.capacity)
+        if self.min_rate != 0 and self.reader.inside_message():
+            result = self._fill_at_pace(iov, count)
+        else:
+            result = self.transport.fill(iov, count)
         if result == TRANSPORT_DONE:
-            self.staging.fill = self.reader.commit(self.transport.filled)
+            self.rate_bytes += self.transport.filled
+            left = self.transport.filled
+            if not self.transport.linear:
+                left = self.reader.commit(self.transport.filled, &self.staged_at)
+            self.staging.fill = self.staged_at + left
             return STEP_GO_ON
         if result == TRANSPORT_INTERRUPTED:
             return STEP_INTERRUPTED
@@ -273,16 +379,59 @@ cdef class StoreReceiver:
             self.fault.a = 1
         return STEP_FAULT
 
+    cdef TransportResult _fill_at_pace(self, iovec* iov, int count) noexcept nogil:
+        """Fill, unless the peer is slower than it may be.
+
+        Only time that we wait for the peer inside a message counts: neither the pause
+        between two messages nor our own work.
+        """
+        cdef uint64_t window_ns = <uint64_t>RATE_WINDOW_S * NS_PER_S
+        cdef uint64_t timeout_ns = self.transport.timeout_ns
+        cdef uint64_t begin_ns
+        cdef TransportResult result
+        cdef bint ours
+        while True:
+            if self.rate_waited_ns >= window_ns:
+                if self.rate_bytes < self.min_rate * (self.rate_waited_ns // NS_PER_S):
+                    set_fault(&self.transport.fault, TOO_SLOW, 1, 0)
+                    return TRANSPORT_FAULT
+                self.rate_waited_ns = 0
+                self.rate_bytes = 0
+            ours = timeout_ns == 0 or window_ns - self.rate_waited_ns < timeout_ns
+            if ours:
+                self.transport.timeout_ns = window_ns - self.rate_waited_ns
+            begin_ns = self.transport.io.monotonic_ns()
+            result = self.transport.fill(iov, count)
+            self.rate_waited_ns += self.transport.io.monotonic_ns() - begin_ns
+            self.transport.timeout_ns = timeout_ns
+            if (
+                not ours
+                or result != TRANSPORT_FAULT
+                or self.transport.fault.code != DIMSE_TIMEOUT
+            ):
+                return result
+            # The window ended before the peer's time did.
+            clear_fault(&self.transport.fault)
+            self.rate_waited_ns = max(self.rate_waited_ns, window_ns)
+
     cdef Step _begin_message(self) noexcept nogil:
+        cdef uint32_t odd_uids
+        cdef uint16_t which = 0
         cdef CommandResult result = parse_command(
             self.reader.command, self.reader.command_fill, &self.command, &self.fault
         )
         self.reader.command_fill = 0
         self.context = self.reader.context_id
+        if (self.report or self.reader.strict) and result != COMMAND_REFUSED:
+            odd_uids = count_odd_uids(&self.command, &which)
+            self.odd_uids += odd_uids
+            if odd_uids > 0 and self.reader.strict:
+                set_fault(&self.fault, COMMAND_VALUE, which, 1)
+                return STEP_FAULT
         if result == COMMAND_STORE:
             self.reader.expect_data_set()
             self.sink.begin(
-                &self.plans[self.context],
+                self.plan.by_id[self.context],
                 self.command.sop_class, self.command.sop_instance,
             )
             return STEP_GO_ON
@@ -306,11 +455,19 @@ cdef class StoreReceiver:
             self.slot.add(SLOT_FAILURES, 1)
             describe_fault(&self.sink.fault, self.comment, sizeof(self.comment))
         self._prepare_answer(status)
-        if self.report or status != SUCCESS or self.sink.overwritten:
+        if self.report or not self._is_routine():
             self.after_answer = STEP_STORED
         else:
             self.after_answer = STEP_GO_ON
         return STEP_GO_ON
+
+    cdef bint _is_routine(self) noexcept nogil:
+        return (
+            self.last_status == SUCCESS
+            and not self.sink.overwritten
+            and self.sink.duplicate == NO_DUPLICATE
+            and self.sink.notes.count == 0
+        )
 
     cdef void _prepare_answer(self, uint16_t status) noexcept nogil:
         cdef uint8_t response[RESPONSE_BYTES_MAX]
@@ -335,6 +492,20 @@ cdef class StoreReceiver:
             return STEP_INTERRUPTED
         self.fault = self.transport.fault
         return STEP_FAULT
+
+    @property
+    def has_room(self):
+        """May an association begin, as far as the disk is concerned?"""
+        return self.sink.has_room()
+
+    @property
+    def oddities(self):
+        """How many there were of each kind, in the order of `ODDITIES`."""
+        cdef int kind
+        cdef list counts = []
+        for kind in range(<int>READ_ODDITIES):
+            counts.append(self.reader.oddities[kind])
+        return (*counts, self.odd_uids)
 
     @property
     def message_id(self):
@@ -377,6 +548,24 @@ cdef class StoreReceiver:
     def overwritten(self):
         """Did the last object replace a file?"""
         return self.sink.overwritten
+
+    @property
+    def is_routine(self):
+        """Was the last object stored, and is nothing else to be said of it?"""
+        return self._is_routine()
+
+    @property
+    def duplicate(self):
+        """What became of the last object, whose file existed and was not replaced.
+
+        A Duplicate.
+        """
+        return _DUPLICATES[<int>self.sink.duplicate]
+
+    @property
+    def remarks(self):
+        """What is worth a warning in the last object: see Notes.taken()."""
+        return self.sink.notes.taken()
 
     @property
     def fault_text(self):

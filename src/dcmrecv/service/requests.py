@@ -6,15 +6,20 @@ for one presentation context and 1.5 ms for 128. Never touches a connection.
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Final
 
-from dcmrecv.service.receiver import AcceptedContext
+from dcmrecv.config.settings import StorageMode
+from dcmrecv.service.receiver import AcceptedContext, AssociationPlan
 from dcmrecv.ul.negotiation import Negotiation, NegotiationPolicy, negotiate
+from dcmrecv.ul.oddities import Oddity, oddities_of
 from dcmrecv.ul.pdu import AssociationRequest, Result, decode, encode
 
 REMEMBERED_MAX: Final = 64
-# 128 presentation contexts with four transfer syntaxes each have about 20,000 bytes.
-REMEMBERED_BYTES_MAX: Final = 65_536
+# 128 presentation contexts with four transfer syntaxes each have about 18,000 bytes.
+REMEMBERED_BYTES_MAX: Final = 20_480
+# Of nothing but small items a request takes 12 times its size in memory: 6 MB for all.
+REMEMBERED_TOTAL_BYTES_MAX: Final = 524_288
 
 
 class AskedAssociation:
@@ -22,9 +27,13 @@ class AskedAssociation:
 
     Attributes:
         request: as decoded.
+        calling_ae_title: without padding.
+        called_ae_title: without padding.
     """
 
-    def __init__(self, pdu: bytes, policy: NegotiationPolicy) -> None:
+    def __init__(
+        self, pdu: bytes, policy: NegotiationPolicy, mode: StorageMode
+    ) -> None:
         """Decode the request.
 
         Raises:
@@ -34,7 +43,16 @@ class AskedAssociation:
         if not isinstance(request, AssociationRequest):
             raise TypeError(f"PDU type {pdu[0]} decoded as {type(request).__name__}")
         self.request = request
+        self._pdu = pdu
+        self.calling_ae_title = request.calling_ae_title
+        self.called_ae_title = request.called_ae_title
         self._policy = policy
+        self._mode = mode
+
+    @functools.cached_property
+    def oddities(self) -> Mapping[Oddity, int]:
+        """What is illegal but harmless about it."""
+        return oddities_of(self._pdu)
 
     @functools.cached_property
     def negotiation(self) -> Negotiation:
@@ -51,23 +69,32 @@ class AskedAssociation:
         return encode(self.negotiation.answer)
 
     @functools.cached_property
-    def accepted(self) -> tuple[AcceptedContext, ...]:
+    def plan(self) -> AssociationPlan:
         """The presentation contexts on which messages may come."""
-        return tuple(
+        accepted = [
             AcceptedContext(
                 context.id, context.abstract_syntax, context.transfer_syntax
             )
             for context in self.negotiation.contexts
             if context.result == Result.ACCEPTANCE
-        )
+        ]
+        return AssociationPlan(accepted, self.calling_ae_title, self._mode)
 
 
 class AssociationRequests:
-    """Reads A-ASSOCIATE-RQs under one policy."""
+    """Reads A-ASSOCIATE-RQs under one policy.
 
-    def __init__(self, policy: NegotiationPolicy) -> None:
+    Args:
+        policy: what is negotiated.
+        mode: how objects are stored.
+    """
+
+    def __init__(self, policy: NegotiationPolicy, mode: StorageMode) -> None:
         self._policy = policy
-        self._remembered = functools.lru_cache(REMEMBERED_MAX)(self._read)
+        self._mode = mode
+        # The one that was asked for last stands last.
+        self._remembered: dict[bytes, AskedAssociation] = {}
+        self._bytes = 0
 
     def read(self, pdu: bytes) -> AskedAssociation:
         """What a PDU of type A-ASSOCIATE-RQ asks for.
@@ -75,9 +102,21 @@ class AssociationRequests:
         Raises:
             ProtocolViolation: it cannot be read; such a PDU is not remembered.
         """
-        if len(pdu) > REMEMBERED_BYTES_MAX:
-            return self._read(pdu)
-        return self._remembered(pdu)
+        asked = self._remembered.pop(pdu, None)
+        if asked is None:
+            asked = AskedAssociation(pdu, self._policy, self._mode)
+            if len(pdu) > REMEMBERED_BYTES_MAX:
+                return asked
+            self._make_room(len(pdu))
+        self._remembered[pdu] = asked
+        return asked
 
-    def _read(self, pdu: bytes) -> AskedAssociation:
-        return AskedAssociation(pdu, self._policy)
+    def _make_room(self, size: int) -> None:
+        self._bytes += size
+        while (
+            len(self._remembered) >= REMEMBERED_MAX
+            or self._bytes > REMEMBERED_TOTAL_BYTES_MAX
+        ):
+            oldest = next(iter(self._remembered))
+            del self._remembered[oldest]
+            self._bytes -= len(oldest)

@@ -7,33 +7,23 @@ that nobody can forge a line.
 
 import os
 import os.path
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dcmrecv.config.settings import (
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION_NAME,
-    Role,
-)
-from dcmrecv.config.uids import name_of
+from dcmrecv.dimse.status import Status
 from dcmrecv.errors import AssociationError, PeerAborted, PeerClosed
 from dcmrecv.native.fault import FaultCode
-from dcmrecv.ul.items import ExtendedNegotiation, UserIdentity
+from dcmrecv.service.receiver import Duplicate
+from dcmrecv.ul.items import secret_at
 from dcmrecv.ul.negotiation import (
     REJECT_APPLICATION_CONTEXT,
     REJECT_CALLED_AE_TITLE,
+    REJECT_CONGESTION,
     REJECT_NO_CONTEXT,
-    JudgedContext,
-    Negotiation,
     Note,
-    proposed_roles,
-    role_of,
 )
 from dcmrecv.ul.pdu import (
     AssociationReject,
-    AssociationRequest,
-    PresentationContext,
-    Result,
 )
 
 # DCMTK never sends larger PDUs, and 12 bytes of each are headers.
@@ -41,6 +31,8 @@ _SEND_PDU_MAX = 131_072
 _SEND_PDU_DEFAULT = 4_096
 _PDU_OVERHEAD = 12
 _SEND_PDV_MIN = 12
+
+_ITEMS_AT = 74  # of an A-ASSOCIATE-RQ: behind the header, titles and reserved bytes
 
 INCOMING_REQUEST = "Incoming Association Request:"
 NO_ACCEPTABLE_CONTEXTS = "No Acceptable Presentation Contexts"
@@ -66,6 +58,7 @@ NOTES = {
 _REFUSALS = {
     REJECT_APPLICATION_CONTEXT: "bad application context",
     REJECT_CALLED_AE_TITLE: "called AE title not recognized",
+    REJECT_CONGESTION: "temporary congestion",
     REJECT_NO_CONTEXT: "no acceptable presentation contexts",
 }
 
@@ -162,6 +155,11 @@ def title_not_recognized(ae_title: str, peer: Peer) -> str:
     )
 
 
+def no_room(peer: Peer) -> str:
+    """An association is refused since the disk is full up to its reserve."""
+    return f"No association with {peer}: the disk is full up to its reserve"
+
+
 def refusing(reject: AssociationReject) -> str:
     """The last line about a refused association."""
     why = _REFUSALS.get(reject, f"{reject.result}, {reject.source}, {reject.reason}")
@@ -203,168 +201,15 @@ def received_pdu(data: bytes) -> str:
     lines = [
         f"PDU Type: Associate Request, PDU Length: {len(data) - 6} + 6 bytes PDU header"
     ]
-    for at in range(0, len(data), 16):
-        lines.append("".join(f"  {byte:02x}" for byte in data[at : at + 16]))
+    # Differs: DCMTK shows a passcode, too.
+    shown = min(len(data), _ITEMS_AT + secret_at(data[_ITEMS_AT:]))
+    for at in range(0, shown, 16):
+        lines.append(
+            "".join(f"  {byte:02x}" for byte in data[at : min(at + 16, shown)])
+        )
+    if shown < len(data):
+        lines.append(f"  ({len(data) - shown} bytes not shown)")
     return "\n".join(lines)
-
-
-# The parameter block
-
-_RESULTS = {
-    Result.ACCEPTANCE: "Accepted",
-    Result.NO_REASON: "No Reason",
-    Result.ABSTRACT_SYNTAX_NOT_SUPPORTED: "Abstract Syntax Not Supported",
-    Result.TRANSFER_SYNTAXES_NOT_SUPPORTED: "Transfer Syntaxes Not Supported",
-}
-
-_ROLES = {
-    None: "Default",
-    Role.SCU: "SCU",
-    Role.SCP: "SCP",
-    Role.BOTH: "SCP/SCU",
-}
-
-
-def _uid(uid: str) -> str:
-    name = name_of(uid)
-    return printable(uid) if name is None else f"={name}"
-
-
-def request_block(request: AssociationRequest, max_pdu: int) -> str:
-    """Everything that an A-ASSOCIATE-RQ says; `max_pdu` is ours, in bytes."""
-    return _block("A-ASSOCIATE-RQ", request, max_pdu, None)
-
-
-def answer_block(
-    request: AssociationRequest, max_pdu: int, negotiation: Negotiation
-) -> str:
-    """Everything that an A-ASSOCIATE-AC or -RJ answers to a request."""
-    rejected = isinstance(negotiation.answer, AssociationReject)
-    kind = "A-ASSOCIATE-RJ" if rejected else "A-ASSOCIATE-AC"
-    return _block(kind, request, max_pdu, negotiation)
-
-
-def _block(
-    kind: str,
-    request: AssociationRequest,
-    max_pdu: int,
-    negotiation: Negotiation | None,
-) -> str:
-    user = request.user
-    called = printable(request.called_ae_title)
-    class_uid = printable(user.implementation_class_uid)
-    version_name = printable(user.implementation_version_name)
-    lines = [
-        f"====================== BEGIN {kind} =====================",
-        f"Our Implementation Class UID:      {IMPLEMENTATION_CLASS_UID}",
-        f"Our Implementation Version Name:   {IMPLEMENTATION_VERSION_NAME}",
-        f"Their Implementation Class UID:    {class_uid}",
-        f"Their Implementation Version Name: {version_name}",
-        f"Application Context Name:    {printable(request.application_context)}",
-        f"Calling Application Name:    {printable(request.calling_ae_title)}",
-        f"Called Application Name:     {called}",
-        f"Responding Application Name: {'' if negotiation is None else called}",
-        f"Our Max PDU Receive Size:    {max_pdu}",
-        f"Their Max PDU Receive Size:  {user.max_length}",
-        "Presentation Contexts:",
-    ]
-    selections = proposed_roles(request)
-    answers = {} if negotiation is None else {c.id: c for c in negotiation.contexts}
-    for context in request.contexts:
-        # A repeated context id is answered once, and shown answered once.
-        answer = answers.pop(context.id, None)
-        role = _ROLES[role_of(selections.get(context.abstract_syntax))]
-        lines += _context_lines(context, role, answer)
-    lines += _extended_lines(
-        "Requested Extended Negotiation:", user.extended_negotiation
-    )
-    lines += _extended_lines(
-        "Accepted Extended Negotiation: ", _answered_negotiation(negotiation)
-    )
-    lines += _identity_lines(user.user_identity)
-    lines += [
-        "User Identity Negotiation Response:  none",
-        f"======================= END {kind} ======================",
-    ]
-    return "\n".join(lines)
-
-
-def _context_lines(
-    context: PresentationContext, role: str, answer: JudgedContext | None
-) -> list[str]:
-    shown = "Proposed" if answer is None else _RESULTS[answer.result]
-    lines = [
-        f"  Context ID:        {context.id} ({shown})",
-        f"    Abstract Syntax: {_uid(context.abstract_syntax)}",
-        f"    Proposed SCP/SCU Role: {role}",
-    ]
-    if answer is None:
-        lines.append("    Proposed Transfer Syntax(es):")
-        lines += [f"      {_uid(syntax)}" for syntax in context.transfer_syntaxes]
-        return lines
-    lines.append(f"    Accepted SCP/SCU Role: {_ROLES[answer.role]}")
-    if answer.result == Result.ACCEPTANCE:
-        lines.append(f"    Accepted Transfer Syntax: {_uid(answer.transfer_syntax)}")
-    return lines
-
-
-def _answered_negotiation(
-    negotiation: Negotiation | None,
-) -> Sequence[ExtendedNegotiation]:
-    if negotiation is None or isinstance(negotiation.answer, AssociationReject):
-        return ()
-    return negotiation.answer.user.extended_negotiation
-
-
-def _extended_lines(
-    title: str, negotiations: Sequence[ExtendedNegotiation]
-) -> list[str]:
-    if not negotiations:
-        return [f"{title} none"]
-    lines = [title.rstrip()]
-    for negotiation in negotiations:
-        name = name_of(negotiation.sop_class) or "Unknown-UID"
-        values = ", ".join(f"0x{byte:02x}" for byte in negotiation.information)
-        lines.append(f"  ={name} ({printable(negotiation.sop_class)})")
-        lines.append(f"    [{values}]")
-    return lines
-
-
-def _identity_lines(identity: UserIdentity | None) -> list[str]:
-    title = "Requested User Identity Negotiation:"
-    if identity is None:
-        return [f"{title} none"]
-    primary = len(identity.primary)
-    kinds = {
-        1: ("1: Username", [f"Username: [{_c_string(identity.primary)}]"]),
-        2: (
-            "2: Username/Password",
-            [
-                f"Username: [{_c_string(identity.primary)}]",
-                # Differs: DCMTK prints it in clear.
-                "Password: [not shown]",
-            ],
-        ),
-        3: ("3: Kerberos", [f"Kerberos Service Ticket (not dumped) length: {primary}"]),
-        4: ("4: SAML", [f"SAML Assertion (not dumped) length: {primary}"]),
-        5: ("5: JWT", [f"JSON Web Token (not dumped) length: {primary}"]),
-    }
-    known = kinds.get(identity.type)
-    if known is None:
-        lines = [
-            "Authentication mode: Unknown ",
-            f"First value (not dumped), length: {primary}",
-            f"Second Value (not dumped), length: {len(identity.secondary)}",
-        ]
-    else:
-        lines = [f"Authentication mode {known[0]}", *known[1]]
-    wanted = "Yes" if identity.response_requested else "No"
-    lines.append(f"Positive Response requested: {wanted}")
-    return [title, *(f"  {line}" for line in lines)]
-
-
-def _c_string(value: bytes) -> str:
-    return printable(value.partition(b"\0")[0].decode("latin-1"))
 
 
 # Messages
@@ -372,6 +217,7 @@ def _c_string(value: bytes) -> str:
 
 # DCMTK says nothing about this fault of an object, the peer hears of it all the same.
 _EMPTY = "Data set is empty"
+_DUPLICATE = Status.DUPLICATE_SOP_INSTANCE
 
 
 def _status(status: int) -> str:
@@ -381,6 +227,8 @@ def _status(status: int) -> str:
         return "Refused: OutOfResources"
     if status >> 12 == 0xC:
         return "Error: CannotUnderstand"
+    if status == _DUPLICATE:
+        return "Refused: DuplicateSOPInstance"
     return f"0x{status:04x}"
 
 
@@ -402,6 +250,19 @@ def overwriting(path: str) -> str:
     return f"file already exists, overwriting: {path}"
 
 
+_DUPLICATES = {
+    Duplicate.OLDER_KEPT: "file already exists, object dropped",
+    Duplicate.OLDER_IS_SAME: "file already holds the same object",
+    Duplicate.BOTH_KEPT: "file already exists, object stored beside it",
+    Duplicate.BOTH_DIFFER: "file already holds another object, stored beside it",
+}
+
+
+def duplicate(kind: Duplicate, path: str) -> str:
+    """The object's file existed and was not replaced; `path` is where it is now."""
+    return f"{_DUPLICATES[kind]}: {path}"
+
+
 def stored(path: str) -> str:
     """The object is whole under its name."""
     return f"Stored received object to file: {path}"
@@ -419,7 +280,7 @@ def store_failed(report: StoreReport, peer: Peer) -> str:
         lines += _unreadable(report.context_id, _cannot_fill(report))
     elif report.status >> 8 == 0xA7 or report.fault_errno:
         lines.append(_cannot_store(report))
-    elif report.fault_text != _EMPTY:
+    elif report.fault_text != _EMPTY and report.status != _DUPLICATE:
         lines += _unreadable(report.context_id, report.fault_text)
     lines.append(
         f"C-STORE Request (MsgID {report.message_id}) of {peer} answered with "

@@ -24,6 +24,7 @@ cdef class FileNaming:
     cdef bytes extension        # owns what the next two say
     cdef const char* extension_text
     cdef size_t extension_size
+    cdef int version            # above 1: a further object of the same default name
     cdef char* name             # owned; NUL-terminated, what compose() made
     cdef size_t name_size
 

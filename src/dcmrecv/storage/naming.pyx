@@ -1,6 +1,7 @@
 """Names and directories of stored files: spec 7.4 to 7.6. Never creates anything."""
 
 cimport cython
+from libc.stdint cimport uint16_t
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
@@ -11,7 +12,7 @@ from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from dcmrecv.config.settings import FilenameMode
 from dcmrecv.storage.sop_class import PREFIXES
 
-from dcmrecv.encoding.element cimport vr_code
+from dcmrecv.encoding.vr cimport VR_DA
 
 cdef extern from "<sys/random.h>" nogil:
     ssize_t getrandom(void* buffer, size_t size, unsigned int flags)
@@ -165,6 +166,7 @@ cdef class FileNaming:
             raise MemoryError("no memory for a file name")
         self.name[0] = 0
         self.name_size = 0
+        self.version = 1
 
     def __dealloc__(self):
         free(self.name)
@@ -202,6 +204,10 @@ cdef class FileNaming:
             if self.mode == NAMED_DEFAULT:
                 at = _put(self.name, at, b".", 1)
                 at = _put(self.name, at, sop_instance.ptr, sop_instance.len)
+                if self.version > 1:
+                    # No UID has an underline, so this is no other object's name.
+                    i = <size_t>snprintf(text, sizeof(text), b"_v%d", self.version)
+                    at = _put(self.name, at, text, i)
             elif self.mode == NAMED_UNIQUE:
                 at = _put(self.name, at, b".X.", 3)
                 i = make_uid(text)
@@ -222,8 +228,11 @@ cdef class FileNaming:
         self.name[at] = 0
         self.name_size = at
 
-    def make(self, bytes prefix not None, bytes sop_instance not None):
+    def make(
+        self, bytes prefix not None, bytes sop_instance not None, int version=1
+    ):
         """The next name as bytes; for tests."""
+        self.version = version
         if len(prefix) > 8 or len(sop_instance) > 64:
             raise ValueError("prefix or UID too long")
         self.compose(_span_of(prefix), _span_of(sop_instance))
@@ -245,7 +254,7 @@ cdef bint _series_date(Capture* date, int* parts) noexcept nogil:
     """Year, month and day of the first value, if it is a date; rules of spec 7.6."""
     cdef const uint8_t* text = date.value
     cdef size_t size = 0
-    if not date.present or (date.vr != 0 and date.vr != vr_code(c'D', c'A')):
+    if not date.present or (date.vr != 0 and date.vr != VR_DA):
         return False
     while size < date.len and text[size] != c'\\':
         size += 1
@@ -290,7 +299,7 @@ def directory_of(value, str vr=""):
     cdef char out[DIRECTORY_BYTES_MAX]
     cdef bytes text = value or b""
     capture.present = value is not None
-    capture.vr = vr_code(<char>ord(vr[0]), <char>ord(vr[1])) if vr else 0
+    capture.vr = <uint16_t>(ord(vr[0]) << 8 | ord(vr[1])) if vr else 0
     capture.len = min(<size_t>len(text), sizeof(capture.value))
     memcpy(capture.value, <const char*>text, capture.len)
     compose_directory(out, &capture)

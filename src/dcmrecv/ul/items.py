@@ -6,7 +6,7 @@ be read is a ProtocolViolation with the reason in DCMTK's words.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from dcmrecv.errors import ProtocolViolation
@@ -32,6 +32,7 @@ class AbortReason(IntEnum):
     NOT_SPECIFIED = 0
     UNRECOGNIZED_PDU = 1
     UNEXPECTED_PDU = 2
+    UNEXPECTED_PARAMETER = 5
     INVALID_PARAMETER_VALUE = 6
 
 
@@ -51,6 +52,7 @@ class ItemType(IntEnum):
     IMPLEMENTATION_VERSION_NAME = 0x55
     EXTENDED_NEGOTIATION = 0x56
     USER_IDENTITY = 0x58
+    USER_IDENTITY_RESPONSE = 0x59
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class UserIdentity:
     type: int
     response_requested: int
     primary: bytes
-    secondary: bytes = b""
+    secondary: bytes = field(default=b"", repr=False)  # may be a passcode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,7 @@ class UserInformation:
     implementation_version_name: str = ""
     extended_negotiation: tuple[ExtendedNegotiation, ...] = ()
     user_identity: UserIdentity | None = None
+    identity_response: bytes | None = None  # of an A-ASSOCIATE-AC; PS3.7 D.3.3.7.2
 
 
 def invalid_parameter(message: str) -> ProtocolViolation:
@@ -167,6 +170,10 @@ def encode_user_information(user: UserInformation) -> bytes:
     body.extend(map(encode_extended_negotiation, user.extended_negotiation))
     if user.user_identity is not None:
         body.append(_encode_user_identity(user.user_identity))
+    response = user.identity_response
+    if response is not None:
+        sized = struct.pack(">H", len(response)) + response
+        body.append(encode_item(ItemType.USER_IDENTITY_RESPONSE, sized))
     return encode_item(ItemType.USER_INFORMATION, b"".join(body))
 
 
@@ -198,6 +205,29 @@ class ItemWalk:
                 raise invalid_parameter(f"DUL more than {_ITEMS_MAX} items in one PDU")
             yield kind, data[at + 4 : at + 4 + size]
             at += 4 + size
+
+
+def secret_at(items: bytes) -> int:
+    """Where in the items of an A-ASSOCIATE-RQ bytes begin that nobody may see.
+
+    That is behind the header of the first user identity sub-item. Where an item is
+    broken, anything may follow its header.
+
+    Returns:
+        An offset; the length when there is nothing to hide.
+    """
+    at = 0
+    end = len(items)
+    while at < end:
+        if end - at < 4:
+            return at
+        kind, size = struct.unpack_from(">BxH", items, at)
+        at += 4
+        if kind == ItemType.USER_IDENTITY or size > end - at:
+            return at
+        if kind != ItemType.USER_INFORMATION:
+            at += size
+    return end
 
 
 _TEXT_ITEMS = frozenset(

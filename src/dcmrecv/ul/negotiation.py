@@ -43,6 +43,7 @@ REJECT_APPLICATION_CONTEXT = AssociationReject(2, 1, 2)
 REJECT_PROTOCOL_VERSION = AssociationReject(1, 2, 2)
 REJECT_CALLED_AE_TITLE = AssociationReject(1, 1, 7)
 REJECT_NO_CONTEXT = AssociationReject(1, 1, 1)
+REJECT_CONGESTION = AssociationReject(2, 3, 1)
 REJECT_LOCAL_LIMIT = AssociationReject(2, 3, 2)
 
 OPERATIONS_OUTSTANDING_MAX = 64
@@ -73,6 +74,7 @@ class NegotiationPolicy:
     prefer_uncompressed: bool = False  # where the profile does not decide
     ae_title: str | None = None  # None: every called AE title is welcome
     max_pdu: int = 16_384  # bytes, as announced
+    verifies_users: bool = False  # user identities have been looked at by others
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +244,17 @@ class _Judge:
             implementation_version_name=IMPLEMENTATION_VERSION_NAME,
             asynchronous_operations_window=window,
             roles=self.roles(contexts),
+            identity_response=self._identity_response(),
         )
         room = _ITEM_BYTES_MAX - len(encode_user_information(user))
         return replace(user, extended_negotiation=self._extended(contexts, room))
+
+    def _identity_response(self) -> bytes | None:
+        """Empty for the two kinds of identity that we verify; PS3.7 D.3.3.7.2."""
+        identity = self.request.user.user_identity
+        if not self.policy.verifies_users or identity is None:
+            return None
+        return b"" if identity.response_requested == 1 else None
 
     def _extended(
         self, contexts: Sequence[JudgedContext], room: int

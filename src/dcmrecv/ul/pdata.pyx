@@ -69,7 +69,12 @@ cdef class PDataReader:
         self.empty_run = 0
         self.context_id = 0
         self.command_fill = 0
-        self.tolerated = 0
+        self.strict = False
+        memset(self.oddities, 0, sizeof(self.oddities))
+        self.likely_fragment = 0
+        self.planned_rest = 0
+        self.planned_fragments = 0
+        self.planned_staging = NULL
 
     cdef void expect_data_set(self) noexcept nogil:
         """The command set just read is followed by a data set."""
@@ -103,14 +108,14 @@ cdef class PDataReader:
                         used[0] = at
                         return event
                     continue
+                if self.in_data_set and self.landing.room() == 0:
+                    used[0] = at
+                    return READ_WINDOW_FULL
                 if at == size:
                     break
                 take = min(<size_t>self.pdv_left, size - at)
                 if self.in_data_set:
                     take = min(take, self.landing.room())
-                    if take == 0:
-                        used[0] = at
-                        return READ_WINDOW_FULL
                     memcpy(self.landing.landing(), data + at, take)
                     self.landing.fill += take
                 else:
@@ -154,13 +159,19 @@ cdef class PDataReader:
         cdef uint32_t length = load_u32_be(self.header + 2)
         self.pdu_type = self.header[0]
         if self.pdu_type == P_DATA_TF:
-            if length > self.max_pdu:
+            if length > LONG_PDU_BYTES_MAX:
                 set_fault(&self.fault, PDU_LENGTH, length, self.max_pdu)
                 return READ_FAULT
+            if length > self.max_pdu:
+                # Differs: DCMTK aborts at a PDU longer than announced.
+                if self._tolerate(LONG_PDU, length, self.max_pdu) != READ_MORE:
+                    return READ_FAULT
             self.pdu_left = length
+            self.first_in_pdu = True
             if length == 0:
                 # Differs: DCMTK aborts at an empty P-DATA-TF (DECISIONS row 6).
-                self.tolerated += 1
+                if self._tolerate(EMPTY_PDU, 0, 0) != READ_MORE:
+                    return READ_FAULT
                 return self._count_empty()
             return self._expect_pdv()
         if self.pdu_type == A_RELEASE_RQ or self.pdu_type == A_ABORT:
@@ -203,10 +214,17 @@ cdef class PDataReader:
         self.phase = FRAGMENT
         if self.pdv_left & 1:
             # Differs: DCMTK aborts at an odd fragment (DECISIONS row 6).
-            self.tolerated += 1
+            if self._tolerate(ODD_FRAGMENT, length, self.pdu_left) != READ_MORE:
+                return READ_FAULT
         if self.pdv_left == 0 and not self.last:
             return self._count_empty()
         self.empty_run = 0
+        if self.in_data_set and not self.last:
+            # Alone in its PDU: so are those that follow, most senders being regular.
+            self.likely_fragment = 0
+            if self.pdu_left == 0 and not self.pdv_left & 1 and self.first_in_pdu:
+                self.likely_fragment = self.pdv_left
+        self.first_in_pdu = False
         return READ_MORE
 
     cdef ReadEvent _expect_pdv(self) noexcept nogil:
@@ -224,6 +242,18 @@ cdef class PDataReader:
             return READ_FAULT
         return READ_MORE
 
+    cdef ReadEvent _tolerate(
+        self, ReadOddity kind, uint64_t length, uint64_t allowed
+    ) noexcept nogil:
+        """Count something illegal but harmless; a fault in strict mode."""
+        self.oddities[<int>kind] += 1
+        if not self.strict:
+            return READ_MORE
+        set_fault(
+            &self.fault, PDU_LENGTH if kind == LONG_PDU else PDV_LENGTH, length, allowed
+        )
+        return READ_FAULT
+
     cdef ReadEvent _end_fragment(self) noexcept nogil:
         self.phase = PDU_HEADER
         if self.pdu_left > 0 and self._expect_pdv() != READ_MORE:
@@ -237,69 +267,187 @@ cdef class PDataReader:
         return READ_COMMAND
 
     cdef int plan(self, iovec* iov, uint8_t* staging, size_t room) noexcept nogil:
-        """Say where the next bytes shall land; two places at most.
+        """Say where the next bytes shall land; PLAN_ENTRIES_MAX places at most.
 
-        The rest of a data set fragment goes straight to `landing`, what follows it to
-        `staging`. Returns how many entries of `iov` are set; `commit()` must follow.
-        Only valid after READ_MORE.
+        The rest of a data set fragment goes straight to `landing`. Behind it follow the
+        PDUs on which we bet, their fragments in `landing`, their headers in `staging`,
+        at the place that they would have if the whole stream went there; without a bet,
+        `staging` takes what follows. Returns how many entries of `iov` are set;
+        `commit()` must follow. Only valid after READ_MORE.
         """
-        cdef size_t direct = self._direct_room()
-        if direct == 0:
-            iov[0].iov_base = staging
-            iov[0].iov_len = room
-            return 1
+        cdef size_t rest = self._direct_room()
+        cdef size_t fragment = self.likely_fragment
+        cdef size_t stride = HEADERS_BYTES + fragment
+        cdef size_t number = 0
+        cdef size_t i
+        cdef uint8_t* place = self.landing.landing() + rest
+        self.planned_rest = rest
+        self.planned_fragments = 0
+        self.planned_staging = staging
         iov[0].iov_base = self.landing.landing()
-        iov[0].iov_len = direct
-        iov[1].iov_base = staging
-        iov[1].iov_len = room
-        return 2
+        iov[0].iov_len = rest
+        if rest == 0:
+            iov[0].iov_base = staging
+            iov[0].iov_len = min(room, <size_t>LINEAR_BYTES)
+            return 1
+        if rest < self.pdv_left:
+            return 1
+        if fragment > 0 and not self.last and self.pdu_left == 0:
+            number = min((self.landing.room() - rest) // fragment, room // stride)
+            number = min(number, <size_t>SCATTERED_MAX)
+        if number == 0:
+            iov[1].iov_base = staging
+            iov[1].iov_len = min(room, <size_t>LINEAR_BYTES)
+            return 2
+        self.planned_fragments = number
+        for i in range(number):
+            iov[1 + 2 * i].iov_base = staging + i * stride
+            iov[1 + 2 * i].iov_len = HEADERS_BYTES
+            iov[2 + 2 * i].iov_base = place + i * fragment
+            iov[2 + 2 * i].iov_len = fragment
+        return <int>(1 + 2 * number)
 
-    cdef size_t commit(self, size_t received) noexcept nogil:
+    cdef size_t commit(self, size_t received, size_t* begin) noexcept nogil:
         """Take over `received` bytes that lie where `plan()` said.
 
-        Returns how many of them lie in staging, for `consume()`.
+        Returns how many of them are left for `consume()`: they lie in staging, from
+        `begin` on.
         """
-        cdef size_t direct = min(self._direct_room(), received)
-        self.landing.fill += direct
-        self.pdv_left -= <uint32_t>direct
-        return received - direct
+        cdef size_t stride = HEADERS_BYTES + self.likely_fragment
+        cdef size_t left = received - min(self.planned_rest, received)
+        cdef const uint8_t* landed
+        cdef size_t placed
+        cdef size_t i
+        self.landing.fill += received - left
+        self.pdv_left -= <uint32_t>(received - left)
+        begin[0] = 0
+        for i in range(self.planned_fragments):
+            begin[0] = i * stride
+            if left < HEADERS_BYTES:
+                return left
+            landed = self.landing.landing()
+            if not self._take_scattered(self.planned_staging + begin[0], left):
+                self._line_up(i, 0, landed, left - HEADERS_BYTES)
+                return left
+            placed = <size_t>(self.landing.landing() - landed)
+            left -= HEADERS_BYTES + placed
+            if placed < self.likely_fragment or self.last:
+                if left > 0:
+                    self._line_up(i, placed, landed, left + placed)
+                begin[0] += HEADERS_BYTES + placed
+                return left
+        return left
+
+    cdef bint _take_scattered(self, const uint8_t* header, size_t size) noexcept nogil:
+        """Is the header behind the fragment just ended one on which the bet is won?
+
+        Then the next fragment is begun, and of `size` bytes from the header on what
+        belongs to it has landed. A last fragment may be shorter than the others.
+        """
+        cdef uint32_t length = load_u32_be(header + 6)
+        cdef uint32_t fragment = length - 2
+        if (
+            header[0] != P_DATA_TF
+            or load_u32_be(header + 2) != length + 4
+            or length + 4 > self.max_pdu
+            or header[10] != self.context_id
+            or header[11] & COMMAND_FRAGMENT
+            or length <= 2
+            or fragment > self.likely_fragment
+            or fragment & 1
+        ):
+            return False
+        self.last = (header[11] & LAST_FRAGMENT) != 0
+        size = min(size - HEADERS_BYTES, <size_t>fragment)
+        self.landing.fill += size
+        self.pdv_left = fragment - <uint32_t>size
+        self.pdu_left = 0
+        self.phase = FRAGMENT
+        self.empty_run = 0
+        return True
+
+    cdef void _line_up(
+        self, size_t number, size_t placed, const uint8_t* landed, size_t size
+    ) noexcept nogil:
+        """Copy what was scattered in vain to where it would be without scattering.
+
+        Of the planned fragment `number`, which begins at `landed`, the first `placed`
+        bytes are where they belong; `size` bytes came from `landed` on, headers
+        between the fragments included.
+        """
+        cdef size_t fragment = self.likely_fragment
+        cdef size_t stride = HEADERS_BYTES + fragment
+        cdef uint8_t* out = self.planned_staging + number * stride + HEADERS_BYTES
+        cdef size_t take
+        while size > 0:
+            take = min(size, fragment)
+            memcpy(out + placed, landed + placed, take - placed)
+            size -= min(size, stride)
+            placed = 0
+            landed += fragment
+            out += stride
 
     cdef size_t _direct_room(self) noexcept nogil:
         if self.phase != FRAGMENT or not self.in_data_set:
             return 0
         return min(<size_t>self.pdv_left, self.landing.room())
 
+    def forbid_oddities(self):
+        """Be strict from now on; for tests."""
+        self.strict = True
+
     def accept(self, context_ids):
         """Let these presentation context ids pass; for tests."""
         for context_id in context_ids:
             self.accepted[<uint8_t>context_id] = True
 
-    def feed(self, const uint8_t[::1] data not None, bint planned=False):
+    def feed(self, const uint8_t[::1] data not None, size_t staging_bytes=0):
         """Run the real reader over `data`; for tests, which have no socket.
 
-        Every command set counts as followed by a data set. With `planned` the bytes go
-        the way of plan() and commit(), otherwise that of consume().
+        Every command set counts as followed by a data set. With `staging_bytes` the
+        data go the way of plan() and commit(), as if one receive after the other
+        filled whatever is planned; otherwise that of consume().
 
         Returns:
             The events in order: ("command", context id, bytes), ("data", bytes),
             ("data set",), ("release",) or ("fault", code, text), the last one.
         """
         cdef list events = []
+        cdef const uint8_t* base = &data[0] if data.shape[0] else NULL
         cdef size_t size = <size_t>data.shape[0]
-        cdef size_t at = 0
+        cdef size_t taken, staged, begin
+        cdef iovec iov[PLAN_ENTRIES_MAX]
+        cdef AlignedBuffer staging
+        cdef int count, i
+        if staging_bytes == 0:
+            self._feed_linear(base, size, events)
+            return events
+        staging = AlignedBuffer(staging_bytes)
+        self._feed_linear(base, 0, events)
+        while size > 0:
+            count = self.plan(iov, staging.base, staging_bytes)
+            taken = 0
+            for i in range(count):
+                staged = min(iov[i].iov_len, size - taken)
+                memcpy(iov[i].iov_base, base + taken, staged)
+                taken += staged
+            base += taken
+            size -= taken
+            staged = self.commit(taken, &begin)
+            if not self._feed_linear(staging.base + begin, staged, events):
+                return events
+        return events
+
+    cdef bint _feed_linear(
+        self, const uint8_t* data, size_t size, list events
+    ) except -1:
+        """Consume all of `data`; False after a fault."""
         cdef size_t used = 0
-        cdef size_t staged
-        cdef iovec iov[2]
         cdef ReadEvent event
-        cdef const uint8_t* base = &data[0] if size else NULL
         while True:
-            if planned and at < size and self._direct_room() > 0:
-                self.plan(iov, NULL, 0)
-                staged = min(iov[0].iov_len, size - at)
-                memcpy(iov[0].iov_base, base + at, staged)
-                at += staged - self.commit(staged)
-            event = self.consume(base + at, size - at, &used)
-            at += used
+            event = self.consume(data, size, &used)
+            data += used
+            size -= used
             if event == READ_COMMAND:
                 events.append(("command", self.context_id, self._take_command()))
                 self.expect_data_set()
@@ -312,9 +460,9 @@ cdef class PDataReader:
                 events.append(("release",))
             elif event == READ_FAULT:
                 events.append(("fault", <int>self.fault.code, self._fault_text()))
-                return events
+                return False
             else:
-                return events
+                return True
 
     cdef bytes _take_command(self):
         cdef bytes taken = self.command[:self.command_fill]

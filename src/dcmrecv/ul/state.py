@@ -11,7 +11,13 @@ from enum import Enum
 from dcmrecv.ul.pdu import PduType
 
 
-class State(Enum):
+class _Named(Enum):
+    """Members are single, so the fast hash of their identity will do."""
+
+    __hash__ = object.__hash__
+
+
+class State(_Named):
     """States of an acceptor; PS3.8 section 9.2.1."""
 
     STA1 = "idle"
@@ -22,7 +28,7 @@ class State(Enum):
     STA13 = "awaiting transport connection close"
 
 
-class Event(Enum):
+class Event(_Named):
     """Events that an acceptor meets; PS3.8 Table 9-10."""
 
     CONNECTION_INDICATION = "transport connection indication"
@@ -42,7 +48,7 @@ class Event(Enum):
     INVALID_PDU = "unrecognized or invalid PDU received"
 
 
-class Action(Enum):
+class Action(_Named):
     """Actions of an acceptor; PS3.8 Tables 9-6 to 9-9."""
 
     AE_5 = "accept the transport connection; start ARTIM"
@@ -157,6 +163,14 @@ _ACTIONS = {
     },
 }
 
+_TRANSITIONS = {
+    state: {
+        event: Transition(action, _NEXT_STATE[action])
+        for event, action in actions.items()
+    }
+    for state, actions in _ACTIONS.items()
+}
+
 _PDU_EVENTS = {
     PduType.ASSOCIATE_RQ: Event.ASSOCIATE_RQ,
     PduType.ASSOCIATE_AC: Event.ASSOCIATE_AC,
@@ -189,5 +203,4 @@ def transition(state: State, event: Event) -> Transition:
     Source:
         PS3.8 section 9.2.3, Table 9-10.
     """
-    action = _ACTIONS[state][event]
-    return Transition(action, _NEXT_STATE[action])
+    return _TRANSITIONS[state][event]

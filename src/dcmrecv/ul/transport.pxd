@@ -25,6 +25,7 @@ cdef class Transport:
     cdef uint64_t timeout_ns    # of every wait; 0 = for ever
     cdef bint answered          # an answer went out: the peer's turn, wait at once
     cdef size_t filled
+    cdef bint linear            # fills one place only, the larger the better
     cdef int fills_unwatched
     cdef Fault fault
 

@@ -45,6 +45,7 @@ cdef class Transport:
 
     def __cinit__(self):
         self.io = system_io()
+        self.linear = False
         self.fd = -1
         self.watched_count = 0
         self.timeout_ns = 0

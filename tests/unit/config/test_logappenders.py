@@ -24,6 +24,7 @@ from dcmrecv.config.logappenders import (
     ConsoleAppender,
     DailyRollingFileAppender,
     FileAppender,
+    Layout,
     LocalSysLog,
     LogFile,
     RemoteSysLog,
@@ -35,7 +36,7 @@ from dcmrecv.config.logappenders import (
     severity_of,
     write_all,
 )
-from dcmrecv.config.loglines import TRACE, PatternLayout
+from dcmrecv.config.loglines import TRACE, Lines, PatternLayout, SimpleLayout
 
 DEADLINE_S = 60.0
 FORK = multiprocessing.get_context("fork")
@@ -47,7 +48,7 @@ PREFIXED = PatternLayout("%P: %m%n", print)
 
 
 def record(
-    message: str, *, level: int = logging.INFO, created: float | None = None
+    message: object, *, level: int = logging.INFO, created: float | None = None
 ) -> logging.LogRecord:
     """A record as a logger would have made it."""
     made = logging.LogRecord("dcmtk.dcmnet", level, "x.py", 1, message, (), None)
@@ -56,7 +57,7 @@ def record(
     return made
 
 
-def log(appender: logging.Handler, *messages: str) -> None:
+def log(appender: logging.Handler, *messages: object) -> None:
     """Hand messages to an appender one after the other."""
     for message in messages:
         appender.handle(record(message))
@@ -821,6 +822,40 @@ def test_writers_at_the_end_of_a_period_lose_nothing(
 def test_levels_have_a_severity_each(level: int, severity: int) -> None:
     """As dcmrecv 3.6.7 sent them."""
     assert severity_of(level) == severity
+
+
+@pytest.mark.parametrize(
+    ("layout", "text"),
+    [
+        (SimpleLayout(), b"INFO - one\nINFO - two\n"),
+        (PREFIXED, b"I: one\nI: two\n"),
+        (PatternLayout("%m|", print), b"one|two|"),
+    ],
+)
+def test_lines_look_as_if_logged_alone_but_are_one_write(
+    pipe: tuple[int, int], reporter: Reporter, layout: Layout, text: bytes
+) -> None:
+    reading, writing = pipe
+    appender = ConsoleAppender(layout, reporter, writing)
+    made = record(Lines("one", "two"))
+    for _ in range(2):  # every handler of a logger gets the same record
+        appender.handle(made)
+        assert os.read(reading, 1_000) == text
+
+
+def test_lines_are_messages_of_their_own_for_syslog(reporter: Reporter) -> None:
+    sent: list[bytes] = []
+
+    class Remembering:
+        def send(self, priority: int, made: logging.LogRecord, data: bytes) -> None:
+            sent.append(data)
+
+        def close(self) -> None:
+            pass
+
+    appender = SysLogAppender(PREFIXED, reporter, Remembering(), facility=0)
+    log(appender, Lines("one", "two"))
+    assert sent == [b"I: one\n", b"I: two\n"]
 
 
 def test_a_record_for_syslog_has_facility_and_severity(reporter: Reporter) -> None:

@@ -146,6 +146,16 @@ def test_each_line_of_a_message_has_the_prefix(
     assert capfd.readouterr().err == "I: calling x\nI: \n"
 
 
+def test_a_layout_may_show_where_a_record_was_made(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "logger.cfg"
+    file.write_text(f"log4cplus.rootLogger = INFO, c\n{PATTERN} %b %m%n\n")
+    configure(LogSettings(config_file=str(file)))
+    network.info("hello")
+    assert capfd.readouterr().out == "test_logs.py hello\n"
+
+
 def test_a_record_can_be_forced_through(capfd: pytest.CaptureFixture[str]) -> None:
     """Handed to the root logger itself, whatever the level: `--arguments` with -q."""
     configure(LogSettings(level="off"))

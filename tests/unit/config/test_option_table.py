@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from dcmrecv.config.option import Heading, Option
 from dcmrecv.config.option_table import (
     DEPENDENCY_ORDER,
     EXCLUSIVE,
     OPTIONS,
     TABLE,
-    Heading,
-    Option,
 )
 from dcmrecv.config.settings import (
+    AccessSettings,
     LogSettings,
     NetworkSettings,
     PoolSettings,
@@ -24,6 +24,7 @@ from dcmrecv.config.settings import (
 from dcmrecv.errors import ConfigurationError
 
 PARTS: dict[str, Any] = {
+    "access": AccessSettings(),
     "log": LogSettings(),
     "network": NetworkSettings(port=104),
     "pool": PoolSettings(),
@@ -32,6 +33,7 @@ PARTS: dict[str, Any] = {
 }
 BY_LONG_NAME = {option.long: option for option in OPTIONS}
 SETTING = [o for o in OPTIONS if o.field and not o.field.startswith("transport.")]
+WORDS = [option for option in OPTIONS if option.words]
 INTEGERS = [option for option in OPTIONS if option.bounds]
 
 
@@ -83,6 +85,16 @@ def test_what_the_help_text_calls_the_default_is_the_default(option: Option) -> 
         assert int(stated[1]) == default
 
 
+@pytest.mark.parametrize("option", WORDS, ids=lambda option: option.long)
+def test_the_help_text_names_every_word_and_the_default(option: Option) -> None:
+    """A word is the value of an enum's member."""
+    assert option.words is not None
+    part, _, name = option.field.partition(".")
+    default = getattr(PARTS[part], name)
+    assert f"default: {default.value})" in option.text
+    assert ", ".join(member.value for member in option.words) in option.text
+
+
 @pytest.mark.parametrize("option", INTEGERS, ids=lambda option: option.long)
 def test_the_settings_accept_the_bounds_of_an_integer_and_nothing_beyond(
     option: Option,
@@ -124,19 +136,39 @@ def test_our_own_options_have_long_names_only() -> None:
     assert [option.long for option in ours] == [
         "--promiscuous",
         "--prefer-uncompressed",
+        "--no-parse",
+        "--listen",
+        "--reload",
+        "--require-cert-name",
         "--max-associations",
         "--queue-associations",
         "--spare-workers",
         "--drain-timeout",
+        "--write-mode",
+        "--durability",
+        "--on-duplicate",
+        "--reserve",
+        "--max-object-size",
+        "--accept-calling",
+        "--accept-called",
+        "--accept-host",
+        "--max-associations-per-host",
+        "--proxy-protocol",
+        "--user-file",
+        "--strict",
+        "--min-rate",
+        "--check-config",
+        "--add-user",
     ]
     assert {option.short for option in ours} == {""}
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.long)
 def test_only_options_with_values_have_what_values_need(option: Option) -> None:
-    """Bounds, repetition and secrecy mean nothing for a flag."""
+    """Bounds, words, repetition and secrecy mean nothing for a flag."""
     assert 0 <= option.values <= 2
     if option.values != 1:
-        assert (option.bounds, option.repeatable) == (None, False)
+        assert (option.bounds, option.words, option.reads) == (None, None, None)
+        assert not option.repeatable
     if option.values == 0:
         assert not option.secret

@@ -15,10 +15,12 @@ from dcmrecv.config.settings import (
     IpVersion,
     LogSettings,
     PeerCertificate,
+    Reserve,
     Settings,
     StorageMode,
     SubdirectoryMode,
     TlsSettings,
+    WriteMode,
 )
 from dcmrecv.errors import ConfigurationError, ExitCode
 
@@ -364,6 +366,28 @@ def test_extended_options() -> None:
     assert made.network.promiscuous and made.network.prefer_uncompressed
     assert (made.pool.max_associations, made.pool.spare_workers) == (4_096, 3)
     assert (made.pool.queue_associations, made.pool.drain_timeout_s) == (True, 0)
+
+
+@pytest.mark.parametrize("mode", list(WriteMode))
+def test_a_word_is_a_member(mode: WriteMode) -> None:
+    """Options of our own that take one of several words."""
+    assert read("--write-mode", mode.value).storage.write_mode is mode
+
+
+def test_sizes_and_shares() -> None:
+    """Their grammar is tested with `sizes`."""
+    storage = read("--reserve", "5%", "--max-object-size", "2G").storage
+    assert (storage.reserve, storage.max_object_size) == (Reserve(percent=5), 2 << 30)
+    assert mistake("--reserve", "x", "104") == "Invalid value for option --reserve (x)"
+
+
+@pytest.mark.parametrize("text", ["", "AUTO", "direct ", "slow"])
+def test_any_other_word_is_refused(text: str) -> None:
+    """The message says which there are."""
+    assert mistake("--write-mode", text, "104") == (
+        "Invalid value for option --write-mode "
+        f"(not one of auto, buffered, dontcache, direct: {text})"
+    )
 
 
 @pytest.mark.parametrize("text", ["0", "4097"])

@@ -62,3 +62,44 @@ def test_our_identity_is_our_own_and_legal() -> None:
     assert settings.IMPLEMENTATION_CLASS_UID.startswith("2.25.")
     assert len(settings.IMPLEMENTATION_CLASS_UID) <= 64
     assert 1 <= len(settings.IMPLEMENTATION_VERSION_NAME) <= 16
+
+
+def test_tls_elsewhere_needs_tls() -> None:
+    place = settings.ListenAddress("127.0.0.1", 2762, True)
+    network = settings.NetworkSettings(port=104, listen=(place,))
+    with pytest.raises(ConfigurationError, match="only allowed with --enable-tls"):
+        settings.Settings(network=network)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("localhost:104", ("localhost", 104, False)),
+        (":104", (None, 104, False)),
+        ("*:65535", (None, 65_535, False)),
+        ("tls:[::1]:2762", ("::1", 2_762, True)),
+        ("tls:10.0.0.1:1", ("10.0.0.1", 1, True)),
+    ],
+)
+def test_a_place_to_listen_is_read(
+    text: str, place: tuple[str | None, int, bool]
+) -> None:
+    assert settings.ListenAddress.parse(text) == settings.ListenAddress(*place)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "104", "localhost:", "a:0", "a:65536", "::1:104", "a:1x", "ssl:a:1"]
+)
+def test_another_place_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="--listen"):
+        settings.ListenAddress.parse(text)
+
+
+def test_a_name_cannot_be_required_of_certificates_that_nobody_looks_at() -> None:
+    with pytest.raises(ConfigurationError, match="--require-cert-name not allowed"):
+        settings.TlsSettings(
+            key_file="key",
+            certificate_file="certificate",
+            required_names=("ct1",),
+            peer_certificate=settings.PeerCertificate.IGNORE,
+        )

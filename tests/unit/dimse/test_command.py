@@ -2,7 +2,7 @@
 
 import pytest
 
-from dcmrecv.dimse.command import parse, respond
+from dcmrecv.dimse.command import odd_uids, parse, respond
 from tests.builders import command as build
 from tests.builders.uids import CT_IMAGE, VERIFICATION
 
@@ -182,3 +182,35 @@ def test_an_answer_never_exceeds_what_the_peer_can_take(peer_max_pdu: int) -> No
         assert pdu[11] == (0x01 if wire else 0x03)
         joined += pdu[12:]
     assert joined == whole
+
+
+@pytest.mark.parametrize(
+    ("uid", "odd"),
+    [
+        (b"1.2.3\0", 0),
+        (b"1.20", 0),
+        (b"0.0\0", 0),
+        (b"1" * 64, 0),
+        (b"1.2.3", 0),
+        (b"1.2\0\0", 1),
+        (b"1.2.3 ", 1),
+        (b" 1.2.3", 1),
+        (b"1.02\0", 1),
+        (b"1..2", 1),
+        (b".1.2", 1),
+        (b"1.2.", 1),
+        (b"1.a2", 1),
+        (b"", 1),
+        (b"1" * 64 + b"\0\0", 1),
+    ],
+)
+def test_a_uid_that_is_none_by_the_standard_is_counted(uid: bytes, odd: int) -> None:
+    """PS3.5 section 9.1 and Table 6.2-1; one NUL pads to an even length."""
+    assert odd_uids(build.c_store_rq(b"1.2\0", sop_class_uid=uid)) == odd
+
+
+def test_both_uids_are_looked_at_and_of_an_echo_the_only_one() -> None:
+    both = build.c_store_rq(b"1.2 ", sop_class_uid=b" 1.2")
+    assert odd_uids(both) == 2
+    assert odd_uids(build.c_echo_rq(1)) == 0
+    assert odd_uids(both[:-1]) == 0

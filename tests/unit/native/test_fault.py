@@ -21,8 +21,8 @@ def test_codes_of_object_scope_stand_apart_from_those_of_association_scope() -> 
         (b"\x55\x00\x00\x00\x00\x00", "Unrecognized PDU type: 55", (2, 1)),
         (pdu.pdu(0x02, bytes(68)), "Unexpected PDU type: 02", (2, 2)),
         (
-            pdu.pdu(0x04, b"", length=60_066),
-            "DUL Illegal PDU Length 60066.  Max expected 16384",
+            pdu.pdu(0x04, b"", length=2_060_066),
+            "DUL Illegal PDU Length 2060066.  Max expected 16384",
             (2, 6),
         ),
         (

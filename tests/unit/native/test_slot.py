@@ -36,3 +36,15 @@ def test_a_slot_outside_of_the_memory_is_refused() -> None:
 def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(ValueError, match="nonsense"):
         WorkerSlot(bytearray(SLOT_BYTES_SIZE), 0).set("nonsense", 1)
+
+
+def test_seats_are_counted_over_all_slots() -> None:
+    """The words of a slot that has none are 0 and count for nobody."""
+    memory = bytearray(4 * SLOT_BYTES_SIZE)
+    slots = [WorkerSlot(memory, number) for number in range(4)]
+    assert slots[0].take_seat(7, 8, 2) and slots[3].take_seat(7, 8, 2)
+    assert not slots[1].take_seat(7, 8, 2)
+    assert (slots[1].get("peer_high"), slots[1].get("peer_low")) == (0, 0)
+    assert slots[1].take_seat(7, 9, 1) and slots[2].take_seat(6, 8, 1)
+    slots[0].leave_seat()
+    assert slots[0].take_seat(7, 8, 2)

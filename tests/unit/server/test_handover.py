@@ -26,20 +26,23 @@ def channel() -> Iterator[Channel]:
         yield supervisor_end, worker_end
 
 
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize(
     "size", [0, 1, INLINE_LIMIT, INLINE_LIMIT + 1, 6 + 2**20], ids=str
 )
-def test_connection_and_bytes_arrive_whole(channel: Channel, size: int) -> None:
+def test_connection_and_bytes_arrive_whole(
+    channel: Channel, size: int, secure: bool
+) -> None:
     """Up to the largest A-ASSOCIATE-RQ; no message is larger than a socket buffer."""
     received = os.urandom(size)
     with Connections() as connections:
         peer, accepted = connections.pair()
-        hand_over(channel[0], accepted, received)
+        hand_over(channel[0], accepted, received, secure)
         accepted.close()
         taken = take_over(channel[1])
         assert taken is not None
-        connection, carried = taken
-        assert carried == received
+        connection, carried, carried_secure = taken
+        assert (carried, carried_secure) == (received, secure)
         with connection:
             connection.send(b"hello")
         assert says(peer) == b"hello"

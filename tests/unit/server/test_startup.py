@@ -13,13 +13,16 @@ import pytest
 from dcmrecv.config.logs import ROOT_LOGGER
 from dcmrecv.config.settings import (
     VERIFICATION_PROFILE,
+    AccessSettings,
+    ListenAddress,
     NetworkSettings,
     Settings,
     StorageSettings,
     TlsSettings,
 )
 from dcmrecv.errors import ConfigurationError, ExitCode, ListenError
-from dcmrecv.server.startup import Prepared, prepare
+from dcmrecv.server.startup import Prepared, prepare, reload
+from tests.builders.certificates import Authority
 from tests.builders.configuration import CONFIGURATION
 
 CONFIGURING = "configuring service class provider ..."
@@ -123,6 +126,15 @@ def test_listeners_are_open(settings: Settings) -> None:
         close(prepared)
 
 
+def test_an_unusable_user_file_is_found_before_anybody_comes(
+    settings: Settings, tmp_path: Path
+) -> None:
+    access = AccessSettings(user_file=str(tmp_path / "missing"))
+    with pytest.raises(ConfigurationError, match="cannot read user file") as raised:
+        prepare(replace(settings, access=access))
+    assert raised.value.exit_code is ExitCode.COMMAND_LINE
+
+
 @pytest.mark.parametrize("directory", ["none", "file", "none/", "file/"])
 def test_output_directory_must_be_a_directory(
     settings: Settings, tmp_path: Path, directory: str
@@ -152,13 +164,13 @@ def test_empty_output_directory_is_the_current_one(settings: Settings) -> None:
     close(prepare(with_directory(settings, "")))
 
 
-def test_tls_is_refused_before_any_port_is_opened(
+def test_tls_is_checked_before_any_port_is_opened(
     settings: Settings, log: pytest.LogCaptureFixture
 ) -> None:
     """Never a plain socket where TLS was asked for."""
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        with pytest.raises(ConfigurationError, match="TLS is not available") as raised:
+        with pytest.raises(ConfigurationError, match="000b:0004 Unable") as raised:
             prepare(replace(with_network(settings, port=port), tls=TLS))
     assert raised.value.exit_code is ExitCode.TLS
     assert lines(log)[-1] == ("INFO", STARTING)
@@ -172,6 +184,62 @@ def test_own_seed_is_refused_with_one_warning(
         prepare(replace(settings, tls=replace(TLS, seed_file="seed")))
     warnings = [text for level, text in lines(log) if level == "WARNING"]
     assert len([text for text in warnings if "--seed" in text]) == 1
+
+
+def test_the_port_speaks_tls_and_other_places_do_what_they_say(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """With `+tls` the parameter's port speaks TLS, as the original's does."""
+    places = (
+        ListenAddress("127.0.0.1", 0),
+        ListenAddress("::1", 0, True),
+        ListenAddress("localhost", 0, True),
+    )
+    own = Authority().issue("server").tls_settings(tmp_path)
+    prepared = prepare(with_network(replace(settings, tls=own), listen=places))
+    addresses = [listener.getsockname()[0] for listener in prepared.listeners]
+    speak_tls = [
+        listener.fileno() in prepared.secure_listeners
+        for listener in prepared.listeners
+    ]
+    close(prepared)
+    assert addresses == ["127.0.0.1", "127.0.0.1", "::1", "127.0.0.1"]
+    assert speak_tls == [True, False, True, True]
+
+
+def test_nothing_stays_open_when_one_place_cannot_be_had(settings: Settings) -> None:
+    """The error names that port."""
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        places = (ListenAddress("127.0.0.1", 0), ListenAddress("127.0.0.1", port))
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(ListenError, match=f"listen on port {port}: "):
+            prepare(with_network(settings, listen=places))
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_reload_reads_profile_and_certificates_again(
+    settings: Settings, profile_file: str, tmp_path: Path
+) -> None:
+    """What cannot be used any more raises, and the old values are as they were."""
+    authority = Authority()
+    own = authority.issue("server").tls_settings(tmp_path)
+    settings = with_network(settings, profile_source=(profile_file, "default"))
+    prepared = prepare(replace(settings, tls=own))
+    close(prepared)
+    Path(profile_file).write_bytes(CONFIGURATION.replace(b"default", b"DEFAULT"))
+    again = reload(prepared)
+    assert again.profile == prepared.profile
+    assert again.tls_context is not prepared.tls_context
+    Path(profile_file).write_bytes(b"nonsense")
+    with pytest.raises(ConfigurationError) as raised:
+        reload(prepared)
+    assert raised.value.exit_code is ExitCode.ASSOCIATION_CONFIGURATION
+    Path(profile_file).write_bytes(CONFIGURATION)
+    Path(own.certificate_file).write_bytes(b"nonsense")
+    with pytest.raises(ConfigurationError) as raised:
+        reload(prepared)
+    assert raised.value.exit_code is ExitCode.TLS
 
 
 def test_profile_directory_tls_and_port_are_checked_in_this_order(

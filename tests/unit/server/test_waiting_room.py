@@ -16,6 +16,8 @@ from dcmrecv.server.waiting_room import (
     WaitingRoom,
 )
 from dcmrecv.service.association import PREPARED_REJECT
+from dcmrecv.service.networks import Networks
+from tests.builders import proxy
 from tests.builders.connections import Connections, says
 from tests.builders.pdu import associate_rq, pdu
 from tests.peers.waiting import wait_until
@@ -33,6 +35,8 @@ class Room:
     """A waiting room with a clock that stands still until it is told."""
 
     limits: RoomLimits = field(default_factory=RoomLimits)
+    unwelcome: str = ""
+    proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.now_ns = 5 * SECOND_NS
@@ -42,6 +46,8 @@ class Room:
             artim_s=ARTIM_S,
             totals=self.totals,
             limits=self.limits,
+            welcome=lambda host: host != self.unwelcome,
+            proxies=Networks(self.proxies),
             clock=lambda: self.now_ns,
         )
 
@@ -93,6 +99,65 @@ def is_open(peer: socket.socket) -> bool:
         return True
     except ConnectionResetError:
         return False
+
+
+# Who may come in
+
+
+def test_who_is_not_welcome_takes_no_room(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    room.unwelcome = "127.0.0.9"
+    peer = room.guest(host="127.0.0.9")
+    assert says(peer) == b""
+    assert is_open(room.guest())
+    assert len(room.room) == 1
+    assert room.totals.get("refused") == 1
+    assert "address is not accepted): 127.0.0.9" in caplog.text
+
+
+# Behind a proxy
+
+
+@pytest.fixture
+def proxied_room() -> Iterator[Room]:
+    room = Room(proxies=("127.0.0.7",), unwelcome="127.0.0.7")
+    yield room
+    room.close()
+
+
+@pytest.mark.parametrize("header", [proxy.proxied("192.0.2.7"), proxy.local()])
+def test_a_request_behind_a_header_is_given_whole(
+    proxied_room: Room, header: bytes
+) -> None:
+    """The header stays in front of it; whether it is welcome is found out later."""
+    whole = header + REQUEST
+    peer = proxied_room.guest(host="127.0.0.7")
+    for at in range(len(whole)):
+        assert proxied_room.room.ready == 0
+        peer.send(whole[at : at + 1])
+        proxied_room.room.serve_events()
+    proxied_room.serve_until_ready(1)
+    taken = proxied_room.room.take_ready()
+    assert taken is not None
+    with taken[0]:
+        assert taken[1] == whole
+
+
+@pytest.mark.parametrize(
+    "received", [b"GET / HTTP/1.1\r\n", proxy.header(0x31, 0x11, bytes(12)) + REQUEST]
+)
+def test_what_is_no_header_is_left_to_a_worker(
+    proxied_room: Room, received: bytes
+) -> None:
+    proxied_room.guest(received, host="127.0.0.7")
+    assert proxied_room.room.ready == 1
+
+
+def test_a_header_of_somebody_else_is_no_header(proxied_room: Room) -> None:
+    proxied_room.guest(proxy.proxied("192.0.2.7")[:10])
+    assert proxied_room.room.ready == 1
 
 
 # Reading the A-ASSOCIATE-RQ
@@ -279,8 +344,11 @@ def test_without_a_limit_to_patience_the_request_waits(room: Room) -> None:
     assert room.room.next_deadline_ns(7) == 5 * SECOND_NS + 7
 
 
-def test_a_rejected_peer_may_close_first(room: Room) -> None:
+def test_a_rejected_peer_may_close_first(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
     """The acceptor closes only when the requestor does not. PS3.8 section 9.1.4."""
+    caplog.set_level(logging.INFO)
     polite = room.guest(REQUEST)
     lazy = room.guest(REQUEST)
     room.pass_time(PATIENCE_NS, PATIENCE_NS)
@@ -293,6 +361,8 @@ def test_a_rejected_peer_may_close_first(room: Room) -> None:
     room.pass_time(1)
     assert len(room.room) == 0
     assert says(lazy) == REJECTED
+    line = "Refusing Association (too many associations): 127.0.0.1"
+    assert f"{line}, A-ASSOCIATE-RJ 2,3,2" in caplog.messages
 
 
 def test_the_reject_is_that_of_the_service() -> None:

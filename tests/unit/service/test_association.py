@@ -39,7 +39,7 @@ from dcmrecv.service.association import (
     AssociationService,
     request_complete,
 )
-from dcmrecv.service.receiver import AcceptedContext, Outcome
+from dcmrecv.service.receiver import AcceptedContext, Duplicate, Outcome
 from tests.builders import command, data_set, pdu
 from tests.builders.pdu import ProposedContext
 from tests.builders.serving import (
@@ -162,17 +162,21 @@ def test_an_accepted_association_is_handed_to_the_data_plane() -> None:
         assert scu.ending() == "release"
     (begun,) = receiver.begun
     assert begun.pop("fd") > 2
+    plan = begun.pop("plan")
+    assert plan.contexts == (
+        AcceptedContext(1, CT_IMAGE, EXPLICIT_LE),
+        AcceptedContext(5, VERIFICATION, IMPLICIT_LE),
+    )
+    assert plan.calling_ae_title == " MODALITY"
     assert begun == {
-        "contexts": (
-            AcceptedContext(1, CT_IMAGE, EXPLICIT_LE),
-            AcceptedContext(5, VERIFICATION, IMPLICIT_LE),
-        ),
-        "calling_ae_title": " MODALITY",
         "max_pdu": 8_192,
         "peer_max_pdu": 20_000,
         "dimse_timeout_s": 5,
         "received": ahead,
         "report": False,
+        "strict": False,
+        "min_rate": 0,
+        "engine": None,
     }
     assert (receiver.watched, receiver.ended) == ([()], 1)
     assert served.slot.get("associations") == 1
@@ -651,6 +655,21 @@ def test_overwriting_is_warned_of_where_the_original_does(
     found = store_lines(log, ScriptedReceiver(overwritten=True), mode)
     assert "".join(line[0] for line in found) == order
     assert "W: file already exists, overwriting: ./CT.1.2" in found
+
+
+@pytest.mark.parametrize(
+    ("duplicate", "line"),
+    [
+        (Duplicate.OLDER_KEPT, "W: file already exists, object dropped: ./CT.1.2"),
+        (Duplicate.OLDER_IS_SAME, "I: file already holds the same object: ./CT.1.2"),
+    ],
+)
+def test_what_became_of_a_duplicate_is_told(
+    log: Callable[[int], Lines], duplicate: Duplicate, line: str
+) -> None:
+    """Instead of where it has been stored."""
+    found = store_lines(log, ScriptedReceiver(duplicate=duplicate))
+    assert found[1:-1] == [line]
 
 
 def test_an_ignored_object_has_no_file_to_tell_of(log: Callable[[int], Lines]) -> None:

@@ -52,7 +52,7 @@ def test_bytes_behind_the_association_request_are_the_first_message() -> None:
 def test_more_bytes_than_any_pdu_behind_the_request_are_refused() -> None:
     with (
         pytest.raises(ValueError, match="behind an A-ASSOCIATE-RQ"),
-        receiving(received=bytes(300_000)),
+        receiving(received=bytes(600_000)),
     ):
         pass
 

@@ -9,12 +9,14 @@ import pytest
 
 from dcmrecv.config.settings import (
     FilenameMode,
+    OnDuplicate,
     StorageMode,
     StorageSettings,
     SubdirectoryMode,
 )
-from dcmrecv.service.receiver import StoreReceiver
+from dcmrecv.service.receiver import Duplicate, StoreReceiver
 from tests.builders import command, data_set, pdu
+from tests.builders.part10 import parse_part10
 from tests.builders.receiving import receiving
 from tests.builders.sending import send_in_background
 from tests.builders.uids import EXPLICIT_LE, JPEG_BASELINE
@@ -149,14 +151,16 @@ def test_a_data_set_without_uids_gets_those_of_the_original(tmp_path: Path) -> N
     assert stored.endswith(sent)
 
 
-@pytest.mark.parametrize("late", [False, True])
-def test_the_series_date_names_the_directory(tmp_path: Path, late: bool) -> None:
+@pytest.mark.parametrize("filler", [0x00080005, 0x00091010])
+def test_the_series_date_names_the_directory(tmp_path: Path, filler: int) -> None:
     """Also when it comes only after the first window has been written."""
     encoding = data_set.Encoding.of(EXPLICIT_LE)
-    sent = data_set.identification("1.2.3.4.5", transfer_syntax=EXPLICIT_LE)
-    date = encoding.text(data_set.SERIES_DATE, "DA", "20200102")
-    filler = encoding.element(0x00091010, "OB", bytes(2_000_000))
-    sent += filler + date if late else date + filler
+    elements = {
+        filler: encoding.element(filler, "OB", bytes(2_000_000)),
+        data_set.SERIES_DATE: encoding.text(data_set.SERIES_DATE, "DA", "20200102"),
+        0x00080018: encoding.text(0x00080018, "UI", "1.2.3.4.5"),
+    }
+    sent = b"".join(elements[tag] for tag in sorted(elements))
     storage = settings(
         tmp_path,
         StorageMode.NORMAL,
@@ -190,6 +194,141 @@ def test_unique_names_are_never_overwritten(tmp_path: Path, mode: FilenameMode) 
     for thread in threads:
         thread.join()
     assert len(os.listdir(tmp_path)) == objects * receivers
+
+
+STORING = [StorageMode.NORMAL, StorageMode.BIT_PRESERVING]
+SIZES = [64, 300_000, 3_000_000]
+
+
+def stored_in(directory: Path) -> dict[str, bytes]:
+    """The data set of each file by its name."""
+    return {
+        path.name: parse_part10(path.read_bytes()).data_set
+        for path in directory.iterdir()
+    }
+
+
+@pytest.mark.parametrize("mode", STORING)
+@pytest.mark.parametrize("pixel_bytes", SIZES)
+@pytest.mark.parametrize(
+    ("on_duplicate", "status", "duplicate", "new_name"),
+    [
+        (OnDuplicate.OVERWRITE, 0, Duplicate.NONE, NAME),
+        (OnDuplicate.KEEP, 0, Duplicate.OLDER_KEPT, ""),
+        (OnDuplicate.VERIFY, 0, Duplicate.BOTH_DIFFER, f"{NAME}_v2"),
+        (OnDuplicate.VERSION, 0, Duplicate.BOTH_KEPT, f"{NAME}_v2"),
+        (OnDuplicate.REJECT, 0x0111, Duplicate.NONE, ""),
+    ],
+)
+def test_another_object_of_the_same_name(
+    tmp_path: Path,
+    mode: StorageMode,
+    pixel_bytes: int,
+    on_duplicate: OnDuplicate,
+    status: int,
+    duplicate: Duplicate,
+    new_name: str,
+) -> None:
+    """It differs in its first bytes, in its last one, or is longer."""
+    old = data_set.object_of(pixel_bytes=pixel_bytes)
+    longer = data_set.object_of(pixel_bytes=pixel_bytes + 2)
+    storage = settings(tmp_path, mode, on_duplicate=on_duplicate)
+    for new in (old[:-1] + b"\x99", longer):
+        (tmp_path / NAME).unlink(missing_ok=True)
+        (tmp_path / f"{NAME}_v2").unlink(missing_ok=True)
+        with receiving(storage=storage) as (peer, receiver):
+            assert store(peer, receiver, old) == 0
+            assert receiver.duplicate is Duplicate.NONE
+            assert store(peer, receiver, new) == status
+            assert receiver.duplicate is duplicate
+            assert receiver.overwritten == (on_duplicate is OnDuplicate.OVERWRITE)
+            assert receiver.path == f"{tmp_path}/{new_name or NAME}"
+        expected = {NAME: old} | ({new_name: new} if new_name else {})
+        assert stored_in(tmp_path) == expected
+
+
+@pytest.mark.parametrize("mode", STORING)
+@pytest.mark.parametrize("pixel_bytes", SIZES)
+def test_the_same_object_again_is_verified(
+    tmp_path: Path, mode: StorageMode, pixel_bytes: int
+) -> None:
+    """Success, and the file is the very one that was there."""
+    old = data_set.object_of(pixel_bytes=pixel_bytes)
+    other = old[:-1] + b"\x99"
+    storage = settings(tmp_path, mode, on_duplicate=OnDuplicate.VERIFY)
+    with receiving(storage=storage) as (peer, receiver):
+        assert store(peer, receiver, old) == 0
+        assert store(peer, receiver, other) == 0
+        before = {path: path.stat().st_ino for path in tmp_path.iterdir()}
+        for sent, name in ((old, NAME), (other, f"{NAME}_v2")):
+            assert store(peer, receiver, sent) == 0
+            assert receiver.duplicate is Duplicate.OLDER_IS_SAME
+            assert receiver.path == f"{tmp_path}/{name}"
+    assert {path: path.stat().st_ino for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("on_duplicate", [OnDuplicate.KEEP, OnDuplicate.VERIFY])
+@pytest.mark.parametrize("there", ["directory", "empty file", "link to nowhere"])
+def test_what_is_no_object_is_never_kept_in_place_of_one(
+    tmp_path: Path, on_duplicate: OnDuplicate, there: str
+) -> None:
+    """No Success for something that is not stored."""
+    storage = settings(tmp_path, StorageMode.NORMAL, on_duplicate=on_duplicate)
+    path = tmp_path / NAME
+    if there == "directory":
+        path.mkdir()
+    elif there == "empty file":
+        path.touch()
+    else:
+        path.symlink_to("nowhere")
+    sent = data_set.object_of()
+    with receiving(storage=storage) as (peer, receiver):
+        if on_duplicate is OnDuplicate.KEEP:
+            assert store(peer, receiver, sent) == 0xA700
+            assert os.listdir(tmp_path) == [NAME]
+        else:
+            assert store(peer, receiver, sent) == 0
+            stored = (tmp_path / f"{NAME}_v2").read_bytes()
+            assert parse_part10(stored).data_set == sent
+
+
+def test_versions_stand_before_the_extension(tmp_path: Path) -> None:
+    storage = settings(
+        tmp_path,
+        StorageMode.BIT_PRESERVING,
+        on_duplicate=OnDuplicate.VERSION,
+        filename_extension=".dcm",
+    )
+    with receiving(storage=storage) as (peer, receiver):
+        for _ in range(3):
+            assert store(peer, receiver, data_set.object_of()) == 0
+    names = [f"{NAME}.dcm", f"{NAME}_v2.dcm", f"{NAME}_v3.dcm"]
+    assert sorted(os.listdir(tmp_path)) == names
+
+
+def test_a_late_series_date_is_verified_in_its_directory(tmp_path: Path) -> None:
+    """The file of that name in the output directory is somebody else's."""
+    encoding = data_set.Encoding.of(EXPLICIT_LE)
+    sent = data_set.identification("1.2.3.4.5", transfer_syntax=EXPLICIT_LE)
+    sent += encoding.element(0x00091010, "OB", bytes(2_000_000))
+    sent += encoding.text(data_set.SERIES_DATE, "DA", "20200102")
+    storage = settings(
+        tmp_path,
+        StorageMode.NORMAL,
+        subdirectory_mode=SubdirectoryMode.SERIES_DATE,
+        on_duplicate=OnDuplicate.VERIFY,
+    )
+    dated = tmp_path / "data/2020/01/02" / NAME
+    with receiving(storage=storage, transfer_syntaxes=[EXPLICIT_LE]) as (peer, own):
+        assert store(peer, own, sent) == 0
+        (tmp_path / NAME).write_bytes(dated.read_bytes())
+        dated.unlink()
+        assert store(peer, own, sent) == 0
+        assert own.duplicate is Duplicate.NONE
+        assert store(peer, own, sent) == 0
+        assert own.duplicate is Duplicate.OLDER_IS_SAME
+    assert dated.read_bytes() == (tmp_path / NAME).read_bytes()
+    assert list(tmp_path.rglob("*.part")) == []
 
 
 def test_ignoring_makes_neither_files_nor_directories(tmp_path: Path) -> None:

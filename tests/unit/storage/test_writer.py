@@ -7,11 +7,17 @@ import errno
 import os
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from dcmrecv.config.settings import StorageMode, StorageSettings, SubdirectoryMode
+from dcmrecv.config.settings import (
+    StorageMode,
+    StorageSettings,
+    SubdirectoryMode,
+    WriteMode,
+)
 from dcmrecv.errors import AssociationTimeout
 from dcmrecv.native.slot import SLOT_BYTES_SIZE, WorkerSlot
 from dcmrecv.service.receiver import StoreReceiver
@@ -20,6 +26,7 @@ from tests.builders.receiving import TAG, receiving
 from tests.builders.sending import send_in_background
 
 NAME = "CT.1.2.3.4.5"
+WINDOW = 1 << 20  # bytes
 LARGE = 3_000_000  # bytes, more than two windows
 
 
@@ -107,6 +114,30 @@ def test_a_file_meta_of_another_length_moves_the_data_set(
     length = int.from_bytes(stored[140:144], "little")
     assert stored[144 + length :] == sent
     assert uid.encode() in stored[: -len(sent)]
+
+
+@pytest.mark.parametrize("mode", [StorageMode.BIT_PRESERVING, StorageMode.NORMAL])
+@pytest.mark.parametrize("write_mode", list(WriteMode))
+@pytest.mark.parametrize("place", [None, "/dev/shm"])
+def test_every_way_of_writing_makes_the_same_file(
+    mode: StorageMode, write_mode: WriteMode, place: str | None
+) -> None:
+    """Sizes around pages, windows and 16 MiB, also where the way is refused.
+
+    The data set's own UID makes normal mode move what has been written.
+    """
+    with tempfile.TemporaryDirectory(dir=place) as out:
+        storage = StorageSettings(
+            output_directory=out, mode=mode, write_mode=write_mode
+        )
+        with receiving(storage=storage) as (peer, receiver):
+            for size in (64, 65_536, 300_002, WINDOW - 900, 3 * WINDOW, 18 * WINDOW):
+                sent = data_set.object_of("1.2.3", pixel_bytes=size)
+                assert store(peer, receiver, sent) == 0
+                stored = Path(out, NAME).read_bytes()
+                length = int.from_bytes(stored[140:144], "little")
+                assert stored[144 + length :] == sent
+        assert os.listdir(out) == [NAME]
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from dcmrecv.ul.items import (
     encode_user_information,
     overrun,
     read_text,
+    secret_at,
 )
 from tests.builders import pdu
 from tests.builders.uids import CT_IMAGE
@@ -263,3 +264,32 @@ def test_item_types_are_those_of_the_standard() -> None:
     """PS3.8 Annex D, PS3.7 Annex D.3.3."""
     assert ItemType.ASYNCHRONOUS_OPERATIONS_WINDOW == 0x53
     assert ItemType.USER_IDENTITY == 0x58
+
+
+def test_an_identity_response_is_a_sub_item_with_a_length() -> None:
+    """PS3.7 Table D.3-15."""
+    wire = encode_user_information(UserInformation(identity_response=b"ok"))
+    assert wire.endswith(bytes.fromhex("59 00 0004 0002") + b"ok")
+
+
+@pytest.mark.parametrize("further", [b"", pdu.item(0x55, b"VERSION")])
+def test_a_user_identity_begins_what_nobody_may_see(further: bytes) -> None:
+    context = pdu.item(0x20, b"\1\0\0\0" + pdu.item(0x30, b"9"))
+    before = pdu.item(0x10, b"1.2") + context
+    identity = pdu.user_identity("me", response_requested=True)
+    inside = pdu.maximum_length(5_000) + identity + further
+    items = before + pdu.item(0x50, inside)
+    at = secret_at(items)
+    assert items[at - 4 : at] == identity[:4]
+    harmless = before + pdu.item(0x50, pdu.maximum_length(5_000))
+    assert secret_at(harmless) == len(harmless)
+    assert secret_at(before) == len(before)
+    assert secret_at(b"") == 0
+
+
+def test_what_stands_behind_a_broken_item_is_not_shown() -> None:
+    """It may be a user identity for all we know."""
+    broken = pdu.item(0x20, b"secret", length=7)
+    assert secret_at(broken) == 4
+    assert secret_at(pdu.item(0x10, b"1.2") + b"abc") == 7
+    assert secret_at(pdu.item(0x50, pdu.item(0x51, b"secret", length=99))) == 8

@@ -425,10 +425,31 @@ def test_extended_negotiation_never_outgrows_its_item() -> None:
     assert len(encode_user_information(found.user)) <= 65_535 + 4
 
 
-def test_a_user_identity_is_never_answered() -> None:
+def test_a_user_identity_is_not_answered_when_nobody_verifies_it() -> None:
+    """PS3.7 section D.3.3.7: who does not support it does not respond."""
     user = UserInformation(user_identity=UserIdentity(2, 1, b"user", b"pass"))
     found, _ = accepted(request(CT, user=user))
     assert found.user.user_identity is None
+    assert found.user.identity_response is None
+
+
+@pytest.mark.parametrize(
+    ("identity", "response"),
+    [
+        (UserIdentity(2, 1, b"user", b"pass"), b""),
+        (UserIdentity(2, 0, b"user", b"pass"), None),
+        (None, None),
+    ],
+)
+def test_a_verified_identity_is_answered_when_that_is_asked_for(
+    identity: UserIdentity | None, response: bytes | None
+) -> None:
+    """PS3.7 section D.3.3.7.2: of zero length for user names."""
+    user = UserInformation(user_identity=identity)
+    policy = NegotiationPolicy(profile=PROFILE, verifies_users=True)
+    answer = negotiate(request(CT, user=user), policy).answer
+    assert isinstance(answer, AssociationAccept)
+    assert answer.user.identity_response == response
 
 
 @pytest.mark.parametrize(

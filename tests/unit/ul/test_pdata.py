@@ -96,7 +96,7 @@ def test_a_release_request_ends_a_message_half_way() -> None:
         (pdu.pdu(4, b"", length=5), FaultCode.PDV_LENGTH),
         (pdu.pdu(4, b"", length=1), FaultCode.PDV_LENGTH),
         (pdu.p_data_tf(command(), b"abc"), FaultCode.PDV_LENGTH),
-        (pdu.pdu(4, b"", length=16_385), FaultCode.PDU_LENGTH),
+        (pdu.pdu(4, b"", length=1_048_577), FaultCode.PDU_LENGTH),
         (pdu.pdu(5, b"", length=5), FaultCode.PDU_LENGTH),
         (pdu.pdu(1, bytes(68)), FaultCode.UNEXPECTED_PDU),
         (pdu.release_rp(), FaultCode.UNEXPECTED_PDU),
@@ -118,3 +118,29 @@ def test_a_pdu_of_the_announced_length_is_not_too_long() -> None:
     wire = pdu.p_data_tf(command(bytes(16_378)))
     assert reader().feed(wire[:6]) == []
     assert len(wire) == 6 + 16_384
+
+
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [
+        (pdu.p_data_tf(command(bytes(16_379)))[:6], FaultCode.PDU_LENGTH),
+        (pdu.p_data_tf(), FaultCode.PDV_LENGTH),
+        (pdu.p_data_tf(command(b"odd")), FaultCode.PDV_LENGTH),
+    ],
+)
+def test_what_is_odd_is_a_fault_for_a_strict_reader_only(
+    wire: bytes, code: int
+) -> None:
+    """Longer than announced, without a PDV, and a fragment of odd length."""
+    assert "fault" not in {event[0] for event in reader().feed(wire)}
+    strict = reader()
+    strict.forbid_oddities()
+    assert strict.feed(wire)[-1][:2] == ("fault", code)
+
+
+def test_the_longest_pdu_that_is_read_has_a_mebibyte() -> None:
+    """Far more than announced; its bytes are read as they come."""
+    long = data(bytes(1_048_570), last=True)
+    events = reader().feed(pdu.p_data_tf(command()) + pdu.p_data_tf(long))
+    assert sum(len(event[1]) for event in events if event[0] == "data") == 1_048_570
+    assert events[-1] == ("data set",)

@@ -4,8 +4,9 @@ import os
 
 import pytest
 
+from dcmrecv.config.settings import StorageMode
 from dcmrecv.errors import AssociationTimeout, PeerClosed, TransportError
-from dcmrecv.service.receiver import Outcome
+from dcmrecv.service.receiver import AssociationPlan, Outcome
 from tests.builders import command, data_set, pdu
 from tests.builders.receiving import receiving
 
@@ -77,9 +78,8 @@ def test_a_failing_call_is_chained() -> None:
         os.close(writing)
         # A descriptor that is no socket: ENOTSOCK.
         receiver.begin(
+            AssociationPlan([], "", StorageMode.NORMAL),
             fd=reading,
-            contexts=[],
-            calling_ae_title="",
             max_pdu=16_384,
             peer_max_pdu=0,
             dimse_timeout_s=1,

@@ -1,0 +1,10 @@
+from collections.abc import Mapping, Sequence
+
+class VrTable:
+    def __init__(
+        self,
+        tags: Mapping[int, str],
+        repeaters: Sequence[tuple[int, int, str]] = (),
+        private_tags: Mapping[tuple[bytes, int], str] | None = None,
+    ) -> None: ...
+    def vr_of(self, tag: int, creator: bytes | None = None) -> str | None: ...

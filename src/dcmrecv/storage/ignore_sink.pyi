@@ -1,0 +1,3 @@
+from dcmrecv.storage.sink import StoreSink
+
+class IgnoreSink(StoreSink): ...

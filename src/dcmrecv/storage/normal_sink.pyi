@@ -1,0 +1,3 @@
+from dcmrecv.storage.sink import StoreSink
+
+class NormalSink(StoreSink): ...

@@ -1,0 +1,6 @@
+from dcmrecv.config.settings import StorageSettings
+
+class StoreSink:
+    def __init__(self, storage: StorageSettings, tag: str) -> None: ...
+
+class BitPreservingSink(StoreSink): ...

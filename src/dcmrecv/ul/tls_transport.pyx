@@ -1,0 +1,189 @@
+"""Receiving and sending through TLS, on top of a plain transport.
+
+Owns the way between a TLS engine and a RawTransport, which does all waiting and all
+system calls. Takes the GIL back once for everything that one read from the socket
+brought, up to 15 records. Never shakes hands: that is over before the data plane
+begins.
+"""
+
+import ssl
+
+from cpython.buffer cimport PyBUF_READ, PyBUF_WRITE
+from cpython.memoryview cimport PyMemoryView_FromMemory
+cimport cython
+
+from dcmrecv.native.fault cimport PEER_CLOSED, TLS_FAILED, clear_fault, set_fault
+from dcmrecv.ul.transport cimport TRANSPORT_DONE, TRANSPORT_FAULT
+
+
+@cython.final
+cdef class TlsTransport(Transport):
+    """A connection whose handshake is complete.
+
+    `attach()`, then `secure()` with the TlsEngine. Data lands in the first place that
+    `fill()` is given: one place per record would cost a call of OpenSSL each.
+    """
+
+    def __cinit__(self):
+        self.linear = True
+        self.raw = RawTransport()
+        self.received = AlignedBuffer(RECEIVE_BYTES)
+        self._forget()
+
+    def _forget(self):
+        self.ssl_object = self.incoming = self.outgoing = self.failure = None
+        self.dry = self.ended = self.sealed = False
+        self.unsent = b""
+        self.unsent_at = NULL
+        self.unsent_size = self.unsent_sent = 0
+
+    def attach(self, int fd, timeout_s):
+        """Begin with a new connection, see Transport."""
+        Transport.attach(self, fd, timeout_s)
+        self.raw.attach(fd, timeout_s)
+        self._forget()
+
+    def secure(self, engine):
+        """Use this TlsEngine, with what it has not read yet; None to let it go."""
+        self._forget()
+        if engine is not None:
+            self.ssl_object = engine.ssl_object
+            self.incoming = engine.incoming
+            self.outgoing = engine.outgoing
+            self.ended = engine.has_ended
+
+    cdef void watch(self, const int* descriptors, int count) noexcept nogil:
+        self.raw.watch(descriptors, count)
+
+    cdef TransportResult fill(self, iovec* iov, int count) noexcept nogil:
+        cdef TransportResult result
+        cdef iovec room
+        while True:
+            if not self.dry:
+                if not self._exchange(
+                    <uint8_t*>iov[0].iov_base, iov[0].iov_len, NULL, 0
+                ):
+                    return self._fail()
+                if self.filled > 0:
+                    return TRANSPORT_DONE
+            if self.ended:
+                set_fault(&self.fault, PEER_CLOSED, 0, 0)
+                return TRANSPORT_FAULT
+            result = self._flush()
+            if result != TRANSPORT_DONE:
+                return result
+            room.iov_base = self.received.base
+            room.iov_len = self.received.capacity
+            self.raw.timeout_ns = self.timeout_ns
+            clear_fault(&self.raw.fault)
+            result = self.raw.fill(&room, 1)
+            if result != TRANSPORT_DONE:
+                self.fault = self.raw.fault
+                return result
+            self.received.fill = self.raw.filled
+            self.dry = False
+
+    cdef TransportResult send(
+        self, const uint8_t* data, size_t size, size_t* sent
+    ) noexcept nogil:
+        cdef TransportResult result
+        if not self.sealed:
+            if not self._exchange(NULL, 0, data, size):
+                return self._fail()
+            self.sealed = True
+        result = self._flush()
+        if result == TRANSPORT_DONE:
+            self.sealed = False
+            sent[0] = size
+        return result
+
+    cdef TransportResult _flush(self) noexcept nogil:
+        """Send what is for the peer."""
+        cdef TransportResult result
+        if self.unsent_sent == self.unsent_size:
+            return TRANSPORT_DONE
+        result = self.raw.send(self.unsent_at, self.unsent_size, &self.unsent_sent)
+        if result == TRANSPORT_FAULT:
+            self.fault = self.raw.fault
+        return result
+
+    cdef TransportResult _fail(self) noexcept nogil:
+        set_fault(&self.fault, TLS_FAILED, 0, 0)
+        return TRANSPORT_FAULT
+
+    cdef bint _exchange(
+        self, uint8_t* room, size_t size, const uint8_t* data, size_t data_size
+    ) noexcept with gil:
+        """The one way to Python: decrypt into `room`, or encrypt `data`.
+
+        False: `failure` says why.
+        """
+        try:
+            if data == NULL:
+                self._decrypt(room, size)
+            elif self.failure is not None:
+                return False
+            else:
+                self.ssl_object.write(
+                    PyMemoryView_FromMemory(
+                        <char*>data, <Py_ssize_t>data_size, PyBUF_READ
+                    )
+                )
+            self._collect_output()
+        except Exception as error:
+            self.failure = error
+            return False
+        return True
+
+    cdef int _decrypt(self, uint8_t* room, size_t size) except -1:
+        """Read as many records as there are, `filled` bytes in all.
+
+        A failure behind something that was read waits for the next call.
+        """
+        cdef size_t count
+        self.filled = 0
+        if self.failure is not None:
+            raise self.failure
+        if self.received.fill > 0:
+            self.incoming.write(
+                PyMemoryView_FromMemory(
+                    <char*>self.received.base,
+                    <Py_ssize_t>self.received.fill,
+                    PyBUF_READ,
+                )
+            )
+            self.received.fill = 0
+        read = self.ssl_object.read
+        try:
+            while size - self.filled >= RECORD_BYTES:
+                count = read(
+                    size - self.filled,
+                    PyMemoryView_FromMemory(
+                        <char*>room + self.filled,
+                        <Py_ssize_t>(size - self.filled),
+                        PyBUF_WRITE,
+                    ),
+                )
+                if count == 0:
+                    self.ended = self.dry = True
+                    return 0
+                self.filled += count
+        except ssl.SSLWantReadError:
+            self.dry = True
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            self.ended = self.dry = True
+        except ssl.SSLError as error:
+            if self.filled == 0:
+                raise
+            self.failure = error
+        return 0
+
+    cdef int _collect_output(self) except -1:
+        """Add what OpenSSL has for the peer to `unsent`."""
+        output = self.outgoing.read()
+        if output:
+            self.unsent = self.unsent[self.unsent_sent:] + output
+            self.unsent_at = <const uint8_t*><const char*>self.unsent
+            self.unsent_size = <size_t>len(self.unsent)
+            self.unsent_sent = 0
+        return 0

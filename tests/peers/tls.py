@@ -1,0 +1,76 @@
+"""Requestors that speak TLS: what becomes of their handshakes."""
+
+import re
+import socket
+import ssl
+import subprocess
+from collections.abc import Sequence
+
+from tests.builders import pdu
+from tests.peers.scu import READ_DEADLINE_S, RawScu
+
+VERSIONS = ("tls1", "tls1_1", "tls1_2", "tls1_3")
+_NEW = re.compile(r"^New, .*, Cipher is (\S+)$|^ *Cipher *: (\S+)$", re.MULTILINE)
+
+
+def secured(
+    port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> ssl.SSLSocket:
+    """A connection with its handshake behind it.
+
+    Raises:
+        OSError: it was refused.
+    """
+    plain = socket.create_connection(("127.0.0.1", port), READ_DEADLINE_S)
+    try:
+        return context.wrap_socket(plain, session=session)
+    except BaseException:
+        plain.close()
+        raise
+
+
+class TlsScu(RawScu):
+    """A RawScu inside TLS."""
+
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        super().__init__(port)
+        self.connection = context.wrap_socket(self.connection)
+
+
+def fate(port: int, context: ssl.SSLContext) -> str:
+    """What becomes of a requestor: "served", an alert's name, or "closed".
+
+    In TLS 1.3 a refusal comes behind the requestor's own part of the handshake, with
+    the first thing that it reads.
+    """
+    try:
+        with secured(port, context) as connection:
+            connection.sendall(pdu.associate_rq())
+            answered = connection.recv(1) in (b"\x02", b"\x03")  # -AC, -RJ
+            return "served" if answered else "closed"
+    except ssl.SSLError as error:
+        return error.reason or "closed"
+    except OSError:
+        return "closed"
+
+
+def negotiated(port: int, version: str, *arguments: str) -> str:
+    """The suite that openssl's s_client gets with a version, "" for none."""
+    done = subprocess.run(
+        [
+            *("openssl", "s_client", "-connect", f"127.0.0.1:{port}", f"-{version}"),
+            *("-cipher", "ALL:eNULL:@SECLEVEL=0", *arguments),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=READ_DEADLINE_S,
+        check=False,
+    )
+    found = _NEW.search(done.stdout.decode("utf-8", "replace"))
+    suite = (found[1] or found[2]) if found else "(NONE)"
+    return "" if suite in ("(NONE)", "0000") and done.returncode else suite
+
+
+def suites(port: int, *arguments: str) -> Sequence[str]:
+    """The suites for each of VERSIONS."""
+    return [negotiated(port, version, *arguments) for version in VERSIONS]

@@ -1,0 +1,268 @@
+"""Unfinished handshakes of one worker, with an injected clock."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dcmrecv.server.handshakes import (
+    FRESH_S,
+    HANDSHAKES_MAX,
+    HURRY_S,
+    LINGER_S,
+    Handshakes,
+    Secured,
+)
+from tests.builders.certificates import Authority, Identity, client_context
+from tests.builders.connections import Connections
+from tests.builders.pdu import associate_rq
+from tests.peers.waiting import wait_until
+
+AUTHORITY = Authority()
+SERVER = AUTHORITY.issue("server")
+CT = AUTHORITY.issue("ct1", names=["ct1.hospital.org"])
+REQUEST = associate_rq()
+TIMEOUT_S = 30.0
+
+
+class Stage:
+    """Handshakes with their peers."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.now_s = 1_000.0
+        key, certificate = SERVER.write(directory, "acceptor")
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+        self.context.load_verify_locations(cadata=AUTHORITY.root.decode())
+        self.context.verify_mode = ssl.CERT_OPTIONAL
+        self.handshakes = self.make()
+        self.connections = Connections()
+
+    def make(self, names: tuple[str, ...] = ()) -> Handshakes:
+        self.handshakes = Handshakes(
+            self.context, timeout_s=TIMEOUT_S, names=names, clock=lambda: self.now_s
+        )
+        return self.handshakes
+
+    def admit(self, received: bytes = b"") -> socket.socket:
+        """The peer's end of a new connection."""
+        peer, accepted = self.connections.pair()
+        self.handshakes.admit(accepted, received)
+        return peer
+
+    def requestor(
+        self, identity: Identity | None = CT, version: str = "TLSv1_3"
+    ) -> ssl.SSLSocket:
+        """A peer that shakes hands to its end, and does not wait for ours."""
+        context = client_context(AUTHORITY, identity, self.directory)
+        context.maximum_version = ssl.TLSVersion[version]
+        peer = self.admit()
+        peer.setblocking(False)
+        secured = context.wrap_socket(peer, do_handshake_on_connect=False)
+        self.connections._open.append(secured)
+        return secured
+
+    def shake_hands(self, peer: ssl.SSLSocket) -> None:
+        """Until the peer is content."""
+
+        def content() -> bool:
+            try:
+                peer.do_handshake()
+            except ssl.SSLWantReadError:
+                self.handshakes.serve_events()
+                return False
+            return True
+
+        wait_until(content, "the peer's handshake")
+
+    def finished(self) -> Secured:
+        """The connection that gets through."""
+        found: list[Secured] = []
+
+        def is_there() -> bool:
+            self.handshakes.serve_events()
+            secured = self.handshakes.take_finished()
+            if secured is not None:
+                found.append(secured)
+            return bool(found)
+
+        wait_until(is_there, "a finished handshake")
+        return found[0]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path)
+    with made.connections:
+        yield made
+        made.handshakes.close_all()
+
+
+def errors(log: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in log.records]
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_connection_is_ready_when_its_request_is_whole(
+    stage: Stage, version: str
+) -> None:
+    peer = stage.requestor(version=version)
+    stage.shake_hands(peer)
+    peer.send(REQUEST[:10])
+    stage.handshakes.serve_events()
+    assert stage.handshakes.take_finished() is None
+    peer.send(REQUEST[10:] + b"ahead")
+    secured = stage.finished()
+    with secured.connection:
+        assert secured.received == REQUEST + b"ahead"
+        assert len(stage.handshakes) == 0
+
+
+def test_a_peer_that_closes_before_its_request_is_for_the_service_to_log(
+    stage: Stage,
+) -> None:
+    peer = stage.requestor()
+    stage.shake_hands(peer)
+    peer.close()
+    secured = stage.finished()
+    with secured.connection:
+        assert (secured.received, secured.engine.has_ended) == (b"", True)
+
+
+def test_a_peer_without_tls_is_told_apart_and_closed(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Spec 10.1, `wrong version number`; the end is not waited for for long."""
+    peer = stage.admit(REQUEST)
+    assert errors(caplog) == [
+        "Could not receive association request: TLS error: wrong version number\n"
+        "Connection with 127.0.0.1 ended without an association"
+    ]
+    assert len(stage.handshakes) == 1
+    stage.now_s += LINGER_S
+    stage.handshakes.expire()
+    assert len(stage.handshakes) == 0
+    while peer.recv(100):
+        pass
+
+
+def test_a_peer_that_stalls_has_its_time_only(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.admit(b"\x16\x03")
+    stage.now_s += TIMEOUT_S - 1
+    stage.handshakes.expire()
+    assert (len(stage.handshakes), stage.handshakes.timeout_s()) == (1, 1)
+    stage.now_s += 1
+    stage.handshakes.expire()
+    assert len(stage.handshakes) == 0
+    assert "TLS error: handshake timed out" in errors(caplog)[0]
+
+
+def test_silence_after_the_handshake_is_for_the_service_to_log(stage: Stage) -> None:
+    peer = stage.requestor()
+    stage.shake_hands(peer)
+    wait_until(lambda: served(stage), "the end of our handshake")
+    stage.now_s += TIMEOUT_S
+    stage.handshakes.expire()
+    secured = stage.handshakes.take_finished()
+    assert secured is not None
+    secured.connection.close()
+    assert (secured.received, secured.engine.has_ended) == (b"", False)
+
+
+def served(stage: Stage) -> bool:
+    """Whether a request alone is missing."""
+    stage.handshakes.serve_events()
+    entries = stage.handshakes._entries.values()
+    return all(entry.stage.name == "REQUEST" for entry in entries)
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("name", ["ct1", "*.HOSPITAL.org"])
+def test_a_peer_with_an_allowed_name_is_welcome(
+    stage: Stage, version: str, name: str
+) -> None:
+    stage.make(names=("somebody", name))
+    peer = stage.requestor(version=version)
+    stage.shake_hands(peer)
+    peer.send(REQUEST)
+    with stage.finished().connection:
+        pass
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("identity", [CT, None], ids=["other name", "no name"])
+def test_another_peer_is_refused_in_the_handshake(
+    stage: Stage,
+    version: str,
+    identity: Identity | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Up to TLS 1.2 with an alert; in TLS 1.3 its own part is over by then."""
+    stage.make(names=("ct2", "*.clinic.org"))
+    peer = stage.requestor(identity, version)
+    if version == "TLSv1_2":
+        with pytest.raises(ssl.SSLError, match="ACCESS_DENIED"):
+            stage.shake_hands(peer)
+    else:
+        stage.shake_hands(peer)
+        wait_until(lambda: served_out(stage), "the refusal")
+        assert peer.recv(1) == b""
+    assert len(errors(caplog)) == 1
+    reason = "certificate name not allowed (CN=ct1)"
+    if identity is None:
+        reason = "peer did not return a certificate"
+    assert f"TLS error: {reason}\n" in errors(caplog)[0]
+    peer.close()
+    wait_until(lambda: nobody_left(stage), "the end")
+    assert stage.handshakes.take_finished() is None
+
+
+def served_out(stage: Stage) -> bool:
+    stage.handshakes.serve_events()
+    entries = stage.handshakes._entries.values()
+    return all(entry.stage.name == "LEAVING" for entry in entries)
+
+
+def nobody_left(stage: Stage) -> bool:
+    stage.handshakes.serve_events()
+    return len(stage.handshakes) == 0
+
+
+def test_a_fast_peer_passes_those_that_stall(stage: Stage) -> None:
+    stalled = [stage.admit(b"\x16") for _ in range(5)]
+    peer = stage.requestor()
+    stage.shake_hands(peer)
+    peer.send(REQUEST)
+    with stage.finished().connection:
+        pass
+    assert len(stage.handshakes) == len(stalled)
+
+
+def test_no_other_peer_is_wanted_while_the_newest_one_is_fresh(stage: Stage) -> None:
+    assert stage.handshakes.fresh_s() == 0
+    stage.admit(b"\x16")
+    assert stage.handshakes.fresh_s() == pytest.approx(FRESH_S)
+    stage.now_s += FRESH_S
+    assert stage.handshakes.fresh_s() == 0
+
+
+def test_the_oldest_makes_room_when_there_are_too_many(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = stage.admit(b"\x16")
+    for _ in range(HANDSHAKES_MAX):
+        stage.admit(b"\x16")
+    assert len(stage.handshakes) == HANDSHAKES_MAX
+    assert first.recv(1) == b""
+    assert "handshake unfinished while others wait" in errors(caplog)[0]
+
+
+def test_nobody_has_long_when_the_receiver_ends(stage: Stage) -> None:
+    stage.admit(b"\x16")
+    stage.handshakes.hurry()
+    assert stage.handshakes.timeout_s() == pytest.approx(HURRY_S)

@@ -1,0 +1,54 @@
+"""storage.flusher: an object is stored whatever it has to survive.
+
+Which flushes are made, and that they suffice, is tested in tests/faults/test_power.py.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dcmrecv.config.settings import (
+    Durability,
+    StorageMode,
+    StorageSettings,
+    SubdirectoryMode,
+)
+from tests.builders import command, data_set, pdu
+from tests.builders.receiving import receiving
+
+SENT = data_set.object_of(series_date="20200102")
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+@pytest.mark.parametrize("subdirectories", list(SubdirectoryMode))
+@pytest.mark.parametrize("place", [None, "/dev/shm"])
+def test_every_durability_stores_and_replaces(
+    tmp_path: Path,
+    durability: Durability,
+    subdirectories: SubdirectoryMode,
+    place: str | None,
+) -> None:
+    """Also after the output directory has vanished."""
+    out = Path(place) / f"dcmrecv-{os.getpid()}" if place else tmp_path / "out"
+    out.mkdir()
+    storage = StorageSettings(
+        output_directory=str(out),
+        mode=StorageMode.NORMAL,
+        subdirectory_mode=subdirectories,
+        durability=durability,
+    )
+    try:
+        with receiving(storage=storage) as (peer, receiver):
+            for round_ in range(4):
+                if round_ == 2:
+                    shutil.rmtree(out)
+                peer.sendall(pdu.message(1, command.c_store_rq(), SENT))
+                receiver.run()
+                assert receiver.status == 0
+                assert receiver.overwritten == (round_ in (1, 3))
+                assert Path(receiver.path).read_bytes().endswith(SENT)
+        assert len([path for path in out.rglob("*") if path.is_file()]) == 1
+    finally:
+        shutil.rmtree(out)

@@ -1,0 +1,134 @@
+"""storage.write_policy: sizes and measured costs in, a way of writing out."""
+
+import pytest
+
+from dcmrecv.config.settings import WriteMode
+from dcmrecv.storage.write_policy import WritePolicy
+
+KIB = 1024
+MIB = 1024 * KIB
+OBJECT = 512 * KIB  # bytes, in one write
+SECOND_NS = 1_000_000_000
+
+CHEAP, DEAR = 0.4, 4.0  # ns a byte
+
+
+def policy_that_saw(*costs: float) -> WritePolicy:
+    """A policy that chooses, after plain writes that cost so many ns a byte."""
+    policy = WritePolicy(WriteMode.AUTO)
+    for cost in costs:
+        policy.tell(OBJECT, int(cost * OBJECT))
+    return policy
+
+
+def test_begins_plainly() -> None:
+    assert policy_that_saw().choose_way(0, OBJECT, 1) is WriteMode.BUFFERED
+
+
+def test_stays_plain_while_that_is_cheap() -> None:
+    policy = policy_that_saw(*[CHEAP] * 50)
+    assert policy.choose_way(0, OBJECT, 1) is WriteMode.BUFFERED
+
+
+def test_dear_memory_is_gone_around_after_three_objects() -> None:
+    policy = policy_that_saw(*[DEAR] * 3)
+    assert policy.choose_way(0, OBJECT, 1) is WriteMode.DONTCACHE
+
+
+def test_one_slow_write_between_quick_ones_means_nothing() -> None:
+    """The process had lost its processor."""
+    policy = policy_that_saw(CHEAP, 100 * DEAR, CHEAP, 100 * DEAR, CHEAP)
+    assert policy.choose_way(0, OBJECT, 1) is WriteMode.BUFFERED
+
+
+@pytest.mark.parametrize("size", [1, 8 * KIB, 64 * KIB])
+@pytest.mark.parametrize("mode", list(WriteMode))
+def test_a_small_object_is_one_plain_write(mode: WriteMode, size: int) -> None:
+    """LIMITS: below 64 KiB everything else loses."""
+    policy = WritePolicy(mode)
+    for _ in range(5):
+        policy.tell(OBJECT, int(DEAR * OBJECT))
+    assert policy.choose_way(0, size, 1) is WriteMode.BUFFERED
+
+
+@pytest.mark.parametrize(
+    "mode", [WriteMode.BUFFERED, WriteMode.DONTCACHE, WriteMode.DIRECT]
+)
+@pytest.mark.parametrize("cost", [CHEAP, DEAR])
+def test_what_is_pinned_is_done(mode: WriteMode, cost: float) -> None:
+    policy = WritePolicy(mode)
+    for _ in range(5):
+        policy.tell(OBJECT, int(cost * OBJECT))
+    assert policy.choose_way(0, MIB, 1) is mode
+    assert policy.choose_way(MIB, 10, 1) is mode
+    assert policy.choose_way(100 * MIB, MIB, 1) is mode
+
+
+def test_direct_is_next_when_dontcache_is_refused() -> None:
+    policy = policy_that_saw(*[DEAR] * 3)
+    policy.tell_refused(WriteMode.DONTCACHE)
+    assert policy.choose_way(0, OBJECT, 1) is WriteMode.DIRECT
+    assert policy.choose_way(0, 255 * KIB, 1) is WriteMode.BUFFERED
+
+
+def test_what_is_refused_is_never_chosen_again() -> None:
+    policy = policy_that_saw(*[DEAR] * 3)
+    assert policy.choose_way(0, MIB, 1) is WriteMode.DONTCACHE
+    policy.tell_refused(WriteMode.DONTCACHE)
+    policy.tell_refused(WriteMode.DIRECT)
+    assert policy.choose_way(MIB, MIB, 1) is WriteMode.BUFFERED
+    for mode in (WriteMode.DONTCACHE, WriteMode.DIRECT):
+        pinned = WritePolicy(mode)
+        pinned.tell_refused(mode)
+        assert pinned.choose_way(0, MIB, 1) is WriteMode.BUFFERED
+
+
+def test_a_large_file_leaves_the_cache_alone() -> None:
+    """From its 17th MiB, whatever memory costs; only with RWF_DONTCACHE."""
+    policy = policy_that_saw(*[CHEAP] * 5)
+    ways = [policy.choose_way(at * MIB, MIB, 1) for at in range(20)]
+    assert set(ways[:16]) == {WriteMode.BUFFERED}
+    assert set(ways[16:]) == {WriteMode.DONTCACHE}
+    policy.tell_refused(WriteMode.DONTCACHE)
+    ways = [policy.choose_way(at * MIB, MIB, 1) for at in range(20)]
+    assert set(ways) == {WriteMode.BUFFERED}
+
+
+def test_a_file_changes_its_way_when_memory_turns_out_dear() -> None:
+    policy = policy_that_saw(CHEAP)
+    assert policy.choose_way(0, MIB, 1) is WriteMode.BUFFERED
+    for _ in range(4):
+        policy.tell(MIB, int(DEAR * MIB))
+    assert policy.choose_way(4 * MIB, MIB, 1) is WriteMode.DONTCACHE
+
+
+def test_plain_writing_is_tried_again_after_a_hundred_objects() -> None:
+    policy = policy_that_saw(*[DEAR] * 3)
+    ways = [policy.choose_way(0, OBJECT, 1) for _ in range(202)]
+    assert [i for i, w in enumerate(ways) if w is WriteMode.BUFFERED] == [100, 201]
+
+
+def test_plain_writing_is_tried_again_after_two_seconds() -> None:
+    policy = policy_that_saw(*[DEAR] * 3)
+    assert policy.choose_way(0, OBJECT, 2 * SECOND_NS) is WriteMode.DONTCACHE
+    assert policy.choose_way(0, OBJECT, 2 * SECOND_NS + 1) is WriteMode.BUFFERED
+    assert policy.choose_way(0, OBJECT, 4 * SECOND_NS) is WriteMode.DONTCACHE
+    assert policy.choose_way(0, OBJECT, 4 * SECOND_NS + 2) is WriteMode.BUFFERED
+
+
+def test_memory_that_has_become_cheap_is_used_after_a_few_tries() -> None:
+    """A try that went well is followed by another at once."""
+    policy = policy_that_saw(*[DEAR] * 3)
+    while policy.choose_way(0, OBJECT, 1) is not WriteMode.BUFFERED:
+        pass
+    for _ in range(10):
+        policy.tell(OBJECT, int(CHEAP * OBJECT))
+        assert policy.choose_way(0, OBJECT, 1) is WriteMode.BUFFERED
+
+
+def test_a_try_that_went_badly_is_not_repeated_at_once() -> None:
+    policy = policy_that_saw(*[DEAR] * 3)
+    while policy.choose_way(0, OBJECT, 1) is not WriteMode.BUFFERED:
+        pass
+    policy.tell(OBJECT, int(DEAR * OBJECT))
+    assert policy.choose_way(0, OBJECT, 1) is WriteMode.DONTCACHE

@@ -1,0 +1,39 @@
+"""The targets of the fuzzer, without a fuzzer: seeds, and what is near them.
+
+So they cannot rot between two runs of tests/fuzz/run.
+"""
+
+import random
+
+import pytest
+
+from tests.fuzz.targets import TARGETS
+
+MUTATIONS = 150
+INTERESTING = (0, 1, 2, 3, 0x40, 0x7F, 0x80, 0xFE, 0xFF)
+
+
+def mutated(seed: bytes, chance: random.Random) -> bytes:
+    """A few bytes changed, and now and then cut or doubled."""
+    data = bytearray(seed)
+    for _ in range(chance.randrange(1, 6)):
+        if data:
+            at = chance.randrange(len(data))
+            data[at] = chance.choice(INTERESTING)
+    if data and chance.random() < 0.3:
+        at = chance.randrange(len(data))
+        data = data[:at] + data[chance.randrange(len(data)) :]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_nothing_is_found_at_the_seeds_and_near_them(name: str) -> None:
+    target = TARGETS[name]
+    chance = random.Random(name)
+    seeds = list(target.seeds())
+    assert seeds
+    target.run(b"")
+    for seed in seeds:
+        target.run(seed)
+        for _ in range(MUTATIONS // (1 + len(seeds) // 10)):
+            target.run(mutated(seed, chance))

@@ -136,7 +136,7 @@ def _send(
         *("--port", port, "--objects", str(objects), "--pdu", str(work.pdu)),
         *("--associations", str(work.associations)),
         *("--per-association", str(work.per_association)),
-        *("--timeout", str(work.deadline_s)),
+        *("--timeout", str(work.deadline_s), "--window", str(work.window)),
         *(("--echo",) if work.echo else ("--size", str(work.size))),
     )
     end = time.monotonic() + work.deadline_s
@@ -201,7 +201,8 @@ def measure(place: Place, work: Work, contender: Contender, name: str) -> Run:
             answer = _dcmsend(work, objects, port, files, directory)
         else:
             sampled = receiver if contender.forks else None
-            answer = _send(place, work, objects, port, sampled)
+            with place.line(work, port) as line:
+                answer = _send(place, work, objects, line, sampled)
         receiver.settle()
         cpu_s = (receiver.cpu_ns() - before) / 1e9
         receiver.check()

@@ -18,7 +18,7 @@ from stored import UID_BASE
 from works import GIB, KIB, MIB, Work
 
 HERE = Path(__file__).resolve().parent
-PROGRAMS = ("sender", "yardstick", "memory")
+PROGRAMS = ("sender", "yardstick", "memory", "delay")
 TRIES, PROBES, QUICK_CREATE_US = 8, 5, 120.0
 LEAST = 256 * MIB  # of warm memory, for receivers and sockets
 REPORT_S = 4.0  # free page reporting gives idle memory to the host after two seconds
@@ -123,6 +123,24 @@ class Place:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    @contextlib.contextmanager
+    def line(self, work: Work, port: str) -> Iterator[str]:
+        """The port to send to, so that the receiver is as far away as the work says."""
+        if work.delay_ms == 0:
+            yield port
+            return
+        process = subprocess.Popen(
+            [self.programs["delay"], str(work.delay_ms), port],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process.stdout.readline().strip() if process.stdout else ""
+        finally:
+            process.kill()
+            process.communicate()
 
     def write_objects(self, work: Work, first: int, objects: int) -> Path:
         """The directory with these objects as files; made when it is not there yet."""

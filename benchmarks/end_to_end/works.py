@@ -88,6 +88,13 @@ CONTENDERS = {
             original="original-ignore",
             yardstick="yardstick-discard",
         ),
+        Contender(
+            name="ours-no-parse",
+            command=f"{OURS} --ignore --no-parse",
+            stores=False,
+            original="original-ignore",
+            yardstick="yardstick-discard",
+        ),
     )
 }
 
@@ -117,6 +124,8 @@ class Work:
         pdu: announced by the receiver and used by the sender.
         associations: at the same time, a sender process each.
         per_association: a new association after so many messages; 0: never.
+        delay_ms: from the sender to the receiver, and as long back.
+        window: messages that may be under way, when the receiver agrees.
         dcmsend: DCMTK's sender with its defaults, instead of ours.
         repetitions: at most so many.
         slow_objects: instead of `objects` for a slow contender, but not with dcmsend.
@@ -132,6 +141,8 @@ class Work:
     associations: int = 1
     per_association: int = 0
     echo: bool = False
+    delay_ms: int = 0
+    window: int = 1
     dcmsend: bool = False
     repetitions: int = 100
     slow_objects: int = 50
@@ -238,6 +249,30 @@ WORKS = {
                 Target("ours+B", WALL, "storescp+B-fork", 0.80),
             ),
         ),
+        *(
+            Work(
+                name=f"parallel-{associations}",
+                title=f"{associations} associations at once, 512 KiB objects",
+                objects=600 // associations,
+                size=512 * KIB,
+                associations=associations,
+                contenders=("yardstick", "ours+B"),
+            )
+            for associations in (1, 2, 4, 32)
+        ),
+        *(
+            Work(
+                name=f"distant-{window}",
+                title=f"64 KiB objects, 20 ms round trip, {window} under way",
+                objects=200,
+                size=64 * KIB,
+                delay_ms=10,
+                window=window,
+                repetitions=3,
+                contenders=("original+B", "ours+B"),
+            )
+            for window in (1, 16)
+        ),
         Work(
             name="huge-256m",
             title="256 MiB objects",
@@ -266,10 +301,10 @@ WORKS = {
             objects=32,
             size=16 * MIB,
             associations=2,
-            contenders=IGNORE,
+            contenders=(*IGNORE, "ours-no-parse"),
             targets=(
-                Target("ours-ignore", WALL, "original-ignore", 1 / 3),
-                Target("ours-ignore", CPU, "yardstick-discard", 1.15),
+                Target("ours-no-parse", WALL, "original-ignore", 1 / 3),
+                Target("ours-no-parse", CPU, "yardstick-discard", 1.15),
             ),
         ),
         Work(

@@ -2,6 +2,7 @@
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from dcmrecv.encoding.dictionary import default_table
 from dcmrecv.encoding.scanner import DatasetScanner
 from tests.builders.data_set import Encoding, object_of
 from tests.builders.uids import EXPLICIT_LE
@@ -25,8 +26,10 @@ SEQUENCES = EXPLICIT.sequence(
 
 
 def bench_image(benchmark: BenchmarkFixture) -> None:
-    assert benchmark(DatasetScanner().examine, [IMAGE])["fault"] is None
+    assert benchmark(DatasetScanner(default_table()).examine, [IMAGE])["fault"] is None
 
 
 def bench_sequences(benchmark: BenchmarkFixture) -> None:
-    assert benchmark(DatasetScanner().examine, [SEQUENCES])["fault"] is None
+    assert (
+        benchmark(DatasetScanner(default_table()).examine, [SEQUENCES])["fault"] is None
+    )

@@ -97,7 +97,6 @@ def encode(context_id: int, chance: random.Random, wild: int) -> bytes:
 @pytest.mark.parametrize("context_id", SYNTAXES)
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

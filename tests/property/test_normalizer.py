@@ -32,7 +32,6 @@ NORMALIZER = Normalizer(DatasetScanner(default_table()))
 seeds = st.integers(0, 2**48)
 examples = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -4,7 +4,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-# No test fails because a machine is slow, and CI says the same of the same commit twice;
+# No test fails because a machine is slow. CI says the same of the same commit twice;
 # it is everybody else's runs that meet new examples.
 settings.register_profile(
     "dcmrecv",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dcmrecv.config.settings import StorageMode, StorageSettings
 from dcmrecv.native.slot import SLOT_BYTES_SIZE, WorkerSlot
-from dcmrecv.service.receiver import AcceptedContext, AssociationPlan, StoreReceiver
+from dcmrecv.service.plan import AcceptedContext, AssociationPlan
+from dcmrecv.service.receiver import StoreReceiver
 from tests.builders.uids import CT_IMAGE, IMPLICIT_LE
 
 TAG = "test-1"

@@ -25,7 +25,8 @@ from dcmrecv.config.settings import (
 from dcmrecv.errors import AssociationError
 from dcmrecv.native.slot import SLOT_BYTES_SIZE, WorkerSlot
 from dcmrecv.service.association import AssociationService, request_complete
-from dcmrecv.service.receiver import AssociationPlan, Duplicate, Outcome
+from dcmrecv.service.plan import AssociationPlan
+from dcmrecv.service.receiver import Duplicate, Outcome
 from tests.peers.waiting import wait_until
 
 Step = Outcome | AssociationError | Exception
@@ -111,6 +112,10 @@ class ScriptedReceiver:
         if isinstance(step, Exception):
             raise step
         return step
+
+    def release(self, answer: bytes) -> bytes:
+        os.write(self.begun[-1]["fd"], answer)
+        return b""
 
     def end(self) -> None:
         self.ended += 1

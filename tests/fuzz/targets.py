@@ -30,13 +30,9 @@ from dcmrecv.errors import AssociationError, ProtocolViolation
 from dcmrecv.native.buffer import AlignedBuffer
 from dcmrecv.native.slot import SLOT_BYTES_SIZE, WorkerSlot
 from dcmrecv.service.parameter_block import request_block
+from dcmrecv.service.plan import AcceptedContext, AssociationPlan
 from dcmrecv.service.proxy import Proxies, behind_header
-from dcmrecv.service.receiver import (
-    AcceptedContext,
-    AssociationPlan,
-    Outcome,
-    StoreReceiver,
-)
+from dcmrecv.service.receiver import Outcome, StoreReceiver
 from dcmrecv.ul.items import secret_at
 from dcmrecv.ul.negotiation import NegotiationPolicy, negotiate
 from dcmrecv.ul.oddities import oddities_of

@@ -5,7 +5,6 @@ Never a message: the StoreReceiver answers those itself. The texts are in `wordi
 decisions in `ul.negotiation`.
 """
 
-import contextlib
 import logging
 import socket
 from collections.abc import Callable, Mapping
@@ -22,8 +21,6 @@ from dcmrecv.config.settings import (
 from dcmrecv.errors import (
     AssociationError,
     ProtocolViolation,
-    TlsError,
-    TransportError,
 )
 from dcmrecv.native.slot import WorkerSlot
 from dcmrecv.service import parameter_block, tls_wording, wording
@@ -449,14 +446,15 @@ class _Association:
                 self._run()
             except AssociationError as error:
                 failure = error
+            finally:
+                self._log_oddities(asked.oddities)
+            if receiver.in_data_set:
+                _logger.info(wording.store_received(receiver.message_id))
+            if failure is None:
+                self._release()
+                return
         finally:
             receiver.end()
-            self._log_oddities(asked.oddities)
-        if receiver.in_data_set:
-            _logger.info(wording.store_received(receiver.message_id))
-        if failure is None:
-            self._release(receiver.context_id if receiver.in_data_set else None)
-            return
         self._end_by(
             Ending(
                 error=failure,
@@ -545,21 +543,23 @@ class _Association:
 
     # The end
 
-    def _release(self, interrupted: int | None) -> None:
-        """Answer an A-RELEASE-RQ; `interrupted`: context id of an unfinished data set.
+    def _release(self) -> None:
+        """Answer an A-RELEASE-RQ.
 
         Source:
             PS3.8 section 7.2, Table 9-10: AR-2, AR-4.
         """
+        receiver = self._receiver
         self._on(Event.RELEASE_RQ)
-        if interrupted is not None:
-            _logger.error(wording.data_set_released(interrupted, self.peer))
+        if receiver.in_data_set:
+            context_id = receiver.context_id
+            _logger.error(wording.data_set_released(context_id, self.peer))
         _logger.info(wording.RELEASE_RECEIVED)
         self._on(Event.RELEASE_RESPONSE)
         # Who asks for release and then hangs up has got what he wanted.
-        with contextlib.suppress(TransportError, TlsError):
-            self._connection.send_encoded(_RELEASE_RP)
-            self._connection.linger()
+        instead_of_close = receiver.release(_RELEASE_RP)
+        if instead_of_close is not None:
+            self._connection.linger(instead_of_close)
 
     def _end_by(self, ending: Ending) -> None:
         """The association ends otherwise than by release."""

@@ -5,6 +5,7 @@ logs and never reads a request or a message: that is others' business.
 """
 
 import contextlib
+import itertools
 import select
 import socket
 import time
@@ -137,14 +138,14 @@ class Connection:
         for _ in self._remains():
             pass
 
-    def linger(self) -> None:
-        """Sta13, with the stream at a PDU's beginning; half a second.
+    def linger(self, received: bytes = b"") -> None:
+        """Sta13, with `received` at a PDU's beginning; half a second.
 
         Source:
             PS3.8 Table 9-10.
         """
         headers = _PduHeaders()
-        for data in self._remains():
+        for data in itertools.chain((received,), self._remains()):
             for kind in headers.feed(data):
                 event = pdu_event(kind)
                 action = transition(State.STA13, event).action

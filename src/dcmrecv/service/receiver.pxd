@@ -11,7 +11,7 @@ from dcmrecv.native.buffer cimport AlignedBuffer
 from dcmrecv.native.fault cimport Fault
 from dcmrecv.native.slot cimport WorkerSlot
 from dcmrecv.native.sysio cimport iovec
-from dcmrecv.storage.image cimport ContextPlan
+from dcmrecv.service.plan cimport AssociationPlan
 from dcmrecv.storage.sink cimport StoreSink
 from dcmrecv.ul.pdata cimport PDataReader
 from dcmrecv.ul.tls_transport cimport TlsTransport
@@ -20,8 +20,9 @@ from dcmrecv.ul.transport cimport RawTransport, Transport, TransportResult
 cdef enum:
     # What one read may have to line up again: several of the longest PDUs.
     STAGING_BYTES = 524288
-    CONTEXTS_MAX = 256
     RATE_WINDOW_S = 10
+    # PS3.8 leaves the close to the peer that asked for release, but not for ever.
+    LINGER_MS = 500
 
 
 cdef enum Step:
@@ -32,17 +33,6 @@ cdef enum Step:
     STEP_ECHOED = 4
     STEP_INTERRUPTED = 5
     STEP_FAULT = 6
-
-
-cdef class AssociationPlan:
-    # What is known of an association before its first message; immutable.
-    cdef readonly tuple contexts    # of AcceptedContext
-    cdef readonly str calling_ae_title
-    cdef ContextPlan* plans         # owned; as many as contexts
-    cdef const ContextPlan* by_id[CONTEXTS_MAX]     # into `plans`; NULL: not accepted
-    cdef list owners                # keep alive what the plans point to
-
-    cdef int _fill(self, ContextPlan* plan, context, mode) except -1
 
 
 cdef class StoreReceiver:

@@ -1,9 +1,9 @@
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
-from dcmrecv.config.settings import StorageMode, StorageSettings
+from dcmrecv.config.settings import StorageSettings
 from dcmrecv.native.slot import WorkerSlot
+from dcmrecv.service.plan import AssociationPlan
 from dcmrecv.service.tls import TlsEngine
 from dcmrecv.ul.oddities import Oddity
 
@@ -22,24 +22,6 @@ class Duplicate(IntEnum):
     OLDER_IS_SAME = 2
     BOTH_KEPT = 3
     BOTH_DIFFER = 4
-
-@dataclass(frozen=True)
-class AcceptedContext:
-    id: int
-    abstract_syntax: str
-    transfer_syntax: str
-
-class AssociationPlan:
-    def __init__(
-        self,
-        contexts: Sequence[AcceptedContext],
-        calling_ae_title: str,
-        mode: StorageMode,
-    ) -> None: ...
-    @property
-    def contexts(self) -> tuple[AcceptedContext, ...]: ...
-    @property
-    def calling_ae_title(self) -> str: ...
 
 class StoreReceiver:
     def __init__(
@@ -61,6 +43,7 @@ class StoreReceiver:
     ) -> None: ...
     def watch(self, descriptors: Sequence[int]) -> None: ...
     def run(self) -> Outcome: ...
+    def release(self, answer: bytes) -> bytes | None: ...
     def end(self) -> None: ...
     @property
     def has_room(self) -> bool: ...

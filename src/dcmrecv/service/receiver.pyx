@@ -5,18 +5,13 @@ Python. Never logs, never negotiates: `association` does both.
 """
 
 import os
-from dataclasses import dataclass
 from enum import IntEnum
 
 cimport cython
-from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from dcmrecv.encoding.transfer_syntax import transfer_syntax_of
 from dcmrecv.service.tls import tls_error
-from dcmrecv.storage.filemeta import file_meta_template
 from dcmrecv.storage.sinks import make_sink
-from dcmrecv.storage.sop_class import prefix_of
 from dcmrecv.ul.oddities import Oddity
 
 from dcmrecv.dimse.command cimport (
@@ -52,9 +47,8 @@ from dcmrecv.native.slot cimport (
     SLOT_TOLERATED,
 )
 from dcmrecv.native.sysio cimport iovec
-from dcmrecv.native.wire cimport Span
+from dcmrecv.service.plan cimport CONTEXTS_MAX
 from dcmrecv.storage.duplicate cimport NO_DUPLICATE
-from dcmrecv.storage.image cimport META_TEMPLATE_MAX
 from dcmrecv.storage.sink cimport SUCCESS
 from dcmrecv.ul.pdata cimport (
     PLAN_ENTRIES_MAX,
@@ -79,6 +73,7 @@ from dcmrecv.ul.transport cimport (
 
 
 cdef uint64_t NS_PER_S = 1_000_000_000
+cdef uint64_t NS_PER_MS = 1_000_000
 
 
 class Outcome(IntEnum):
@@ -119,75 +114,6 @@ _OUTCOMES = {
     STEP_ECHOED: Outcome.ECHOED,
     STEP_INTERRUPTED: Outcome.INTERRUPTED,
 }
-
-
-@dataclass(frozen=True)
-class AcceptedContext:
-    """An accepted presentation context; PS3.8 section 9.3.3.2."""
-
-    id: int
-    abstract_syntax: str
-    transfer_syntax: str
-
-
-cdef Span _span_of(bytes text):
-    cdef Span span
-    span.ptr = <const uint8_t*><const char*>text
-    span.len = <size_t>len(text)
-    return span
-
-
-@cython.final
-cdef class AssociationPlan:
-    """The accepted presentation contexts as the data plane needs them.
-
-    The same for each association with the same A-ASSOCIATE-RQ.
-
-    Args:
-        contexts: the AcceptedContexts, ids 0..255, each at most once.
-        calling_ae_title: without padding.
-        mode: the StorageMode, which decides what the files say about themselves.
-
-    Raises:
-        ValueError: a transfer syntax is too long for a file.
-    """
-
-    def __cinit__(self, contexts, str calling_ae_title not None, mode):
-        cdef size_t i
-        self.contexts = tuple(contexts)
-        self.calling_ae_title = calling_ae_title
-        self.owners = []
-        memset(self.by_id, 0, sizeof(self.by_id))
-        self.plans = <ContextPlan*>calloc(len(self.contexts) + 1, sizeof(ContextPlan))
-        if self.plans == NULL:
-            raise MemoryError(f"no memory for {len(self.contexts)} contexts")
-        for i, context in enumerate(self.contexts):
-            self._fill(&self.plans[i], context, mode)
-            self.by_id[self.plans[i].id] = &self.plans[i]
-
-    def __dealloc__(self):
-        free(self.plans)
-
-    cdef int _fill(self, ContextPlan* plan, context, mode) except -1:
-        syntax = transfer_syntax_of(context.transfer_syntax)
-        head, tail = file_meta_template(
-            mode, context.transfer_syntax, self.calling_ae_title
-        )
-        if len(head) + len(tail) > META_TEMPLATE_MAX:
-            raise ValueError(f"transfer syntax too long: {context.transfer_syntax}")
-        abstract_syntax = context.abstract_syntax.encode("latin-1", "replace")
-        prefix = (prefix_of(context.abstract_syntax) or "").encode("ascii")
-        self.owners += [abstract_syntax, prefix, head, tail]
-        plan.id = context.id
-        plan.explicit_vr = syntax.explicit_vr
-        plan.big_endian = syntax.big_endian
-        plan.encapsulated = syntax.encapsulated
-        plan.deflated = syntax.deflated
-        plan.abstract_syntax = _span_of(abstract_syntax)
-        plan.prefix = _span_of(prefix)
-        plan.meta_head = _span_of(head)
-        plan.meta_tail = _span_of(tail)
-        return 0
 
 
 @cython.final
@@ -306,6 +232,41 @@ cdef class StoreReceiver:
         if step not in _OUTCOMES:
             raise RuntimeError("the receive loop failed without a fault")
         return _OUTCOMES[step]
+
+    def release(self, const uint8_t[::1] answer not None):
+        """Answer an A-RELEASE-RQ, and wait for the peer's close.
+
+        Args:
+            answer: the A-RELEASE-RP.
+
+        Returns:
+            What came instead of the close, empty if there was no time for anything to
+            come; None when nothing more is to be done: the peer has closed, is gone, or
+            says nothing for LINGER_MS.
+
+        Source:
+            PS3.8 Table 9-10, AR-4 and Sta13.
+        """
+        cdef iovec room
+        cdef size_t sent = 0
+        cdef TransportResult result
+        cdef size_t at = self.staged_at
+        # Nothing is worth an interruption any more.
+        self.transport.watch(NULL, 0)
+        with nogil:
+            result = self.transport.send(&answer[0], <size_t>answer.shape[0], &sent)
+            if result == TRANSPORT_DONE and at == self.staging.fill:
+                at = 0
+                self.staging.fill = 0
+                room.iov_base = self.staging.base
+                room.iov_len = self.staging.capacity
+                self.transport.timeout_ns = LINGER_MS * NS_PER_MS
+                result = self.transport.fill(&room, 1)
+                if result == TRANSPORT_DONE:
+                    self.staging.fill = self.transport.filled
+        if result != TRANSPORT_DONE:
+            return None
+        return (<char*>self.staging.base)[at:self.staging.fill]
 
     def end(self):
         """The association is over: an unfinished object is forgotten."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from dcmrecv.config.settings import StorageMode
-from dcmrecv.service.receiver import AcceptedContext, AssociationPlan
+from dcmrecv.service.plan import AcceptedContext, AssociationPlan
 from dcmrecv.ul.negotiation import Negotiation, NegotiationPolicy, negotiate
 from dcmrecv.ul.oddities import Oddity, oddities_of
 from dcmrecv.ul.pdu import AssociationRequest, Result, decode, encode

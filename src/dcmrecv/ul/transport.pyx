@@ -55,12 +55,15 @@ cdef class Transport:
         clear_fault(&self.fault)
 
     def attach(self, int fd, timeout_s):
-        """Begin with a new connection. `timeout_s` bounds every wait; None does not."""
+        """Begin with a connection on which an A-ASSOCIATE-AC has just been sent.
+
+        `timeout_s` bounds every wait; None does not.
+        """
         self.fd = fd
         self.watched[0].fd = fd
         self.watched_count = 0
         self.timeout_ns = 0 if timeout_s is None else <uint64_t>timeout_s * NS_PER_S
-        self.answered = False
+        self.answered = True
         self.filled = 0
         self.fills_unwatched = 0
         clear_fault(&self.fault)

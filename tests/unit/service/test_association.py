@@ -39,7 +39,8 @@ from dcmrecv.service.association import (
     AssociationService,
     request_complete,
 )
-from dcmrecv.service.receiver import AcceptedContext, Duplicate, Outcome
+from dcmrecv.service.plan import AcceptedContext
+from dcmrecv.service.receiver import Duplicate, Outcome
 from tests.builders import command, data_set, pdu
 from tests.builders.pdu import ProposedContext
 from tests.builders.serving import (
@@ -447,9 +448,9 @@ def test_a_peer_that_does_not_wait_for_the_release_is_no_error(
     lines = log(logging.WARNING)
 
     class Gone(ScriptedReceiver):
-        def run(self) -> Outcome:
+        def release(self, answer: bytes) -> bytes:
             scu.reset()
-            return Outcome.RELEASE_RQ
+            return b""
 
     with serving(settings_of(), Gone()) as served:
         scu = RawScu(served.port)

@@ -1,6 +1,7 @@
 """service.receiver: one association's messages, without a process around them."""
 
 import re
+import socket
 
 import pytest
 
@@ -133,3 +134,41 @@ def test_each_context_is_stored_in_its_own_transfer_syntax(tmp_path) -> None:
         assert receiver.context_id == 3
     for name, syntax in (("CT.1.2.3.4.5", IMPLICIT_LE), ("CT.1.3", EXPLICIT_LE)):
         assert syntax.encode() + b"\0" in (tmp_path / name).read_bytes()[:400]
+
+
+RELEASE_RP = b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00"
+
+
+def test_a_release_is_answered_and_the_close_waited_for() -> None:
+    with receiving() as (peer, receiver):
+        peer.sendall(pdu.release_rq())
+        assert receiver.run() is Outcome.RELEASE_RQ
+        peer.shutdown(socket.SHUT_WR)
+        assert receiver.release(RELEASE_RP) is None
+        assert peer.recv(100) == RELEASE_RP
+
+
+def test_a_peer_that_does_not_close_is_not_waited_for() -> None:
+    with receiving() as (peer, receiver):
+        peer.sendall(pdu.release_rq())
+        assert receiver.run() is Outcome.RELEASE_RQ
+        assert receiver.release(RELEASE_RP) is None
+
+
+def test_a_peer_that_is_gone_needs_no_answer_to_its_release() -> None:
+    with receiving() as (peer, receiver):
+        peer.sendall(pdu.release_rq())
+        assert receiver.run() is Outcome.RELEASE_RQ
+        peer.close()
+        assert receiver.release(RELEASE_RP) is None
+
+
+def test_what_comes_instead_of_the_close_is_handed_out() -> None:
+    """Read together with the request to release, or after the answer."""
+    for before, after in (STORE, b""), (b"", STORE), (b"\x07", b"\x00"):
+        with receiving() as (peer, receiver):
+            peer.sendall(pdu.release_rq() + before)
+            assert receiver.run() is Outcome.RELEASE_RQ
+            peer.sendall(after)
+            assert receiver.release(RELEASE_RP) == (before or after)
+            assert peer.recv(100) == RELEASE_RP

@@ -4,7 +4,7 @@ import pytest
 
 from dcmrecv.config.settings import VERIFICATION_PROFILE, StorageMode
 from dcmrecv.errors import ProtocolViolation
-from dcmrecv.service.receiver import AcceptedContext
+from dcmrecv.service.plan import AcceptedContext
 from dcmrecv.service.requests import (
     REMEMBERED_BYTES_MAX,
     REMEMBERED_MAX,

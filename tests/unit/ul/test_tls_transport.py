@@ -11,12 +11,8 @@ import pytest
 from dcmrecv.config.settings import StorageMode, StorageSettings
 from dcmrecv.errors import AssociationTimeout, PeerClosed, TlsError
 from dcmrecv.native.slot import SLOT_BYTES_SIZE, WorkerSlot
-from dcmrecv.service.receiver import (
-    AcceptedContext,
-    AssociationPlan,
-    Outcome,
-    StoreReceiver,
-)
+from dcmrecv.service.plan import AcceptedContext, AssociationPlan
+from dcmrecv.service.receiver import Outcome, StoreReceiver
 from dcmrecv.service.tls import TlsEngine
 from tests.builders import command, pdu
 from tests.builders.certificates import Authority, client_context

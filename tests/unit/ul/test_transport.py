@@ -6,7 +6,8 @@ import pytest
 
 from dcmrecv.config.settings import StorageMode
 from dcmrecv.errors import AssociationTimeout, PeerClosed, TransportError
-from dcmrecv.service.receiver import AssociationPlan, Outcome
+from dcmrecv.service.plan import AssociationPlan
+from dcmrecv.service.receiver import Outcome
 from tests.builders import command, data_set, pdu
 from tests.builders.receiving import receiving
 

@@ -61,6 +61,10 @@ class Layout(Protocol):
     @property
     def locates(self) -> bool: ...
 
+    @property
+    def each_line(self) -> bool:
+        """Is the second line of a message laid out like the first?"""
+
     def format(self, record: logging.LogRecord) -> str: ...
 
 
@@ -160,6 +164,9 @@ class Appender(logging.Handler):
             self._deliver(record, encode(self._layout.format(record)))
 
     def _emit_lines(self, record: logging.LogRecord, lines: Lines) -> None:
+        if self._layout.each_line:
+            self._deliver(record, encode(self._layout.format(record)))
+            return
         texts = []
         for record.msg in lines.messages:
             texts.append(self._layout.format(record))

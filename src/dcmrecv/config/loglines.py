@@ -143,6 +143,7 @@ class SimpleLayout:
     """`INFO - message`. Only the first line of a message has the prefix."""
 
     locates = False
+    each_line = False
 
     def format(self, record: logging.LogRecord) -> str:
         return f"{level_name(record.levelno)} - {message_of(record)}\n"
@@ -157,6 +158,7 @@ class TTCCLayout:
     """
 
     locates = False
+    each_line = False
 
     def __init__(self, date_format: str = "", *, utc: bool = False) -> None:
         self._time = TimeFormat(date_format, utc=utc) if date_format else None
@@ -209,6 +211,9 @@ class PatternLayout:
         complain: is told about mistakes in the pattern.
         each_line: False takes a message of several lines as a whole.
 
+    Attributes:
+        each_line: as given.
+
     Source:
         Items: spec section 2.4. What becomes of mistakes: by running dcmrecv 3.6.7.
     """
@@ -222,7 +227,7 @@ class PatternLayout:
     ) -> None:
         self._pattern = pattern
         self._complain = complain
-        self._each_line = each_line
+        self.each_line = each_line
         self._position = 0
         self._items: set[str] = set()
         self._pieces: list[str | Converter] = []
@@ -239,10 +244,10 @@ class PatternLayout:
         message = message_of(record)
         if self._plain:
             before, after = self._frame(record)
-            if self._each_line:
+            if self.each_line:
                 message = message.replace("\n", after + before)
             return before + message + after
-        if self._each_line and "\n" in message:
+        if self.each_line and "\n" in message:
             return "".join([self._line(record, line) for line in message.split("\n")])
         return self._line(record, message)
 

@@ -430,8 +430,8 @@ cdef class DatasetScanner:
         level.creators = self.creator_count
         # Of a sequence: its own tag, for what is noted of its items.
         level.last_tag = 0 if kind == LEVEL_ITEM else self.tag
-        level.pixel_representation = -1
-        level.waveform_bits = -1
+        level.pixel_representation = NOT_SAID
+        level.waveform_bits = NOT_SAID
         if kind == LEVEL_ITEM:
             return SCAN_ITEM
         return SCAN_SEQUENCE if kind == LEVEL_SEQUENCE else SCAN_FRAGMENTS
@@ -460,9 +460,12 @@ cdef class DatasetScanner:
         elif (
             (
                 self.tag == TAG_PIXEL_REPRESENTATION
-                and level.pixel_representation < 0
+                and level.pixel_representation == NOT_SAID
             )
-            or (self.tag == TAG_WAVEFORM_BITS_ALLOCATED and level.waveform_bits < 0)
+            or (
+                self.tag == TAG_WAVEFORM_BITS_ALLOCATED
+                and level.waveform_bits == NOT_SAID
+            )
             # Only one that comes in its order is remembered, as seen.
             or ((self.tag & 0x1FF00) == 0x10000 and self.tag > level.last_tag)
         ) and level.implicit:
@@ -480,17 +483,18 @@ cdef class DatasetScanner:
         cdef Level* level = &self.levels[self.depth]
         cdef Capture* capture = self.capturing
         cdef size_t size = 0
+        cdef int32_t said = SAID_NOTHING
         cdef uint16_t number
         self.capturing = NULL
         if capture != &self.other:
             return
+        if capture.len >= 2:
+            said = load_u16(capture.value, False)
         if self.tag == TAG_PIXEL_REPRESENTATION:
-            if capture.len >= 2:
-                level.pixel_representation = load_u16(capture.value, False)
+            level.pixel_representation = said
             return
         if self.tag == TAG_WAVEFORM_BITS_ALLOCATED:
-            if capture.len >= 2:
-                level.waveform_bits = load_u16(capture.value, False)
+            level.waveform_bits = said
             return
         if self.tag & 0xFF < 0x10 or self.creator_count == OPEN_CREATORS_MAX:
             return

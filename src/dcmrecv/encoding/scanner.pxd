@@ -92,6 +92,7 @@ cdef class DatasetScanner:
     cdef Capture* capturing         # NULL: the value is not kept
     cdef Capture sop_class
     cdef Capture sop_instance
+    cdef bint uids_in_items         # such elements stand in items, perhaps besides
     cdef Capture series_date
     cdef Capture other              # scratch for values that later ones depend on
     cdef Creator creators[OPEN_CREATORS_MAX]

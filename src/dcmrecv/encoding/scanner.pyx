@@ -101,6 +101,7 @@ cdef class DatasetScanner:
         self.sop_class.present = False
         self.sop_instance.present = False
         self.series_date.present = False
+        self.uids_in_items = False
         self.creator_count = 0
         self.misplaced_fragments = 0
         self.pixel_data = False
@@ -449,9 +450,11 @@ cdef class DatasetScanner:
         cdef uint16_t vr = 0 if level.implicit else self.vr
         self.capturing = NULL
         if self.tag == TAG_SOP_CLASS_UID:
+            self.uids_in_items |= self.depth > 0
             if not self.sop_class.present:
                 self.capturing = &self.sop_class
         elif self.tag == TAG_SOP_INSTANCE_UID:
+            self.uids_in_items |= self.depth > 0
             if not self.sop_instance.present:
                 self.capturing = &self.sop_instance
         elif self.tag == TAG_SERIES_DATE:

@@ -1,8 +1,8 @@
-/* ct_object.h: the synthetic CT object of sender.c, as a message and as a file.
+/* ct_object.h: what sender.c sends, as a message and as a file.
  *
- * A valid data set in Explicit VR Little Endian whose pixels are a repeated
- * pattern, so that an object of any size needs no memory of its own. Never opens a
- * socket. */
+ * A synthetic CT object: a valid data set in Explicit VR Little Endian whose pixels are
+ * a repeated pattern, so that an object of any size needs no memory of its own. Or a
+ * data set that somebody else has made, as it is. Never opens a socket. */
 
 #ifndef CT_OBJECT_H
 #define CT_OBJECT_H
@@ -20,8 +20,15 @@ enum { UID_DIGITS = 30, UID_LENGTH = 5 + UID_DIGITS };
 struct object {
     struct iovec *parts;
     size_t count;
-    uint8_t *message_id, *command_uid, *data_set_uid; /* places to patch */
+    uint8_t *message_id, *command_uid;  /* places to patch */
+    uint8_t *data_set_uid;              /* the same; NULL in a given data set */
     uint64_t data_set_bytes;
+};
+
+/* A data set in memory. */
+struct given {
+    uint8_t *bytes; /* NULL: none, make the CT object */
+    uint64_t size;
 };
 
 static uint8_t *pattern;
@@ -131,8 +138,20 @@ static void add_pixels(struct object *o, uint64_t from, size_t length)
     }
 }
 
-/* Lay the message out in PDUs of the acceptor's size, one PDV in each. */
-static void build_object(struct object *o, uint64_t size, uint32_t max_pdu)
+/* The same bytes of what follows the head of the data set. */
+static void add_body(
+    struct object *o, const struct given *given, uint64_t from, size_t length)
+{
+    if (given->bytes)
+        add_part(o, given->bytes + from, length);
+    else
+        add_pixels(o, from, length);
+}
+
+/* Lay the message out in PDUs of the acceptor's size, one PDV in each: `given`, or the
+ * CT object with `size` bytes of pixels. */
+static void build_object(
+    struct object *o, const struct given *given, uint64_t size, uint32_t max_pdu)
 {
     char zeros[UID_LENGTH + 1];
     struct bytes message = {malloc(HEAD_ROOM), 0, HEAD_ROOM};
@@ -153,7 +172,10 @@ static void build_object(struct object *o, uint64_t size, uint32_t max_pdu)
 
     size_t first_header = message.fill;
     reserve(&message, HEADERS);
-    o->data_set_uid = put_data_set_head(&message, size);
+    if (given->bytes)
+        size = given->size;
+    else
+        o->data_set_uid = put_data_set_head(&message, size);
     size_t head = message.fill - first_header - HEADERS;
     uint64_t left = o->data_set_bytes = head + size;
     size_t fragment = (max_pdu - PDV_HEADER) & ~1u;
@@ -171,10 +193,10 @@ static void build_object(struct object *o, uint64_t size, uint32_t max_pdu)
         pdata_header(header, n, CT_CONTEXT, left == n ? PDV_LAST : 0);
         if (i == 0) {
             add_part(o, message.at, message.fill);
-            add_pixels(o, 0, n - head);
+            add_body(o, given, 0, n - head);
         } else {
             add_part(o, header, HEADERS);
-            add_pixels(o, i * (uint64_t)fragment - head, n);
+            add_body(o, given, i * (uint64_t)fragment - head, n);
         }
         left -= n;
     }

@@ -1,187 +1,128 @@
-"""What normal mode costs by the shape of a data set: ours and the original's, and +B.
+"""Data sets of several shapes, as they are sent and as normal mode writes them.
 
-`python -m benchmarks.end_to_end.data_sets` sends each shape over one association to
-each receiver in turn and prints receiver CPU per object, every repetition. Not part of
-`run`, whose C sender knows one shape; here Python sends bytes made before, so wall
-times say nothing.
+Explicit VR Little Endian, and CT Image Storage by their UIDs whatever they hold. With
+an encoder of its own, so that what is expected does not come from what is measured.
 """
 
-import argparse
-import os
-import statistics
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from tests.builders import uids
-from tests.builders.command import SUCCESS, c_store_rq
-from tests.builders.data_set import Encoding, identification, object_of
-from tests.builders.pdu import ProposedContext, message
-from tests.peers.program import ORIGINAL, OURS, Program, storage_program
-from tests.peers.scu import RawScu
+UNDEFINED = b"\xff\xff\xff\xff"
+CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+KIB = 1024
+PATTERN = bytes(range(1, 256))
 
-EXPLICIT = Encoding.of(uids.EXPLICIT_LE)
-CONTENDERS: dict[str, tuple[Sequence[str], str]] = {
-    "original+B": (ORIGINAL, "+B"),
-    "original": (ORIGINAL, "-B"),
-    "ours+B": (OURS, "+B"),
-    "ours": (OURS, "-B"),
-}
-PDU = 131_072
+
+def element(tag: int, vr: str, value: bytes) -> bytes:
+    """An element that holds a value; PS3.5 section 7.1.2."""
+    head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode())
+    if vr in ("OB", "OW"):
+        return head + struct.pack("<xxI", len(value)) + value
+    return head + struct.pack("<H", len(value)) + value
+
+
+def text(tag: int, vr: str, value: str) -> bytes:
+    """An element of text, padded to an even length."""
+    raw = value.encode()
+    return element(tag, vr, raw + (b"\0" if vr == "UI" else b" ")[: len(raw) % 2])
+
+
+def pixels(size: int) -> bytes:
+    """Native Pixel Data of so many bytes."""
+    return element(0x7FE0_0010, "OW", (PATTERN * (size // len(PATTERN) + 1))[:size])
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """A kind of object and how many of them make a repetition."""
+class Form:
+    """How sequences stand: with their lengths, or `written` anew and without."""
 
-    name: str
-    build: Callable[[], bytes]
-    objects: int
+    written: bool
+
+    def _nested(self, head: bytes, content: bytes, end: int) -> bytes:
+        if self.written:
+            return head + UNDEFINED + content + struct.pack("<HHI", 0xFFFE, end, 0)
+        return head + struct.pack("<I", len(content)) + content
+
+    def item(self, *elements: bytes) -> bytes:
+        """An item of a sequence; PS3.5 section 7.5."""
+        return self._nested(b"\xfe\xff\x00\xe0", b"".join(elements), 0xE00D)
+
+    def sequence(self, tag: int, items: Sequence[bytes]) -> bytes:
+        """A sequence of items."""
+        head = struct.pack("<HH2sxx", tag >> 16, tag & 0xFFFF, b"SQ")
+        return self._nested(head, b"".join(items), 0xE0DD)
+
+    def code(self, tag: int, value: str, meaning: str) -> bytes:
+        """A sequence of one coded concept; PS3.3 section 8.8."""
+        own = text(0x0008_0100, "SH", value) + text(0x0008_0102, "SH", "DCM")
+        return self.sequence(tag, [self.item(own, text(0x0008_0104, "LO", meaning))])
 
 
-def image() -> bytes:
-    """A CT: some elements, 512 KiB of pixels; nothing changes."""
-    return object_of(pixel_bytes=512 << 10, transfer_syntax=uids.EXPLICIT_LE)
+def identification() -> bytes:
+    """SOP Class UID and SOP Instance UID."""
+    sop_class = text(0x0008_0016, "UI", CT_IMAGE_STORAGE)
+    return sop_class + text(0x0008_0018, "UI", "2.25.1")
 
 
-def changed_image() -> bytes:
-    """The same with sequences of defined length and group lengths in front."""
-    items = [EXPLICIT.item(EXPLICIT.text(0x0008_1150, "UI", "1.2.3.4"))] * 3
-    head = EXPLICIT.element(0x0008_0000, "UL", bytes(4))
-    head += EXPLICIT.text(0x0008_0016, "UI", uids.CT_IMAGE)
-    head += EXPLICIT.text(0x0008_0018, "UI", "1.2.3")
-    head += EXPLICIT.sequence(0x0008_1140, items)
-    return head + EXPLICIT.element(0x7FE0_0010, "OW", bytes(512 << 10))
+def changed_image(form: Form) -> bytes:
+    """A CT image with a wrong group length and three references in front."""
+    reference = form.item(text(0x0008_1150, "UI", "1.2.3.4"))
+    group = identification() + form.sequence(0x0008_1140, [reference] * 3)
+    length = struct.pack("<I", len(group) if form.written else 0)
+    return element(0x0008_0000, "UL", length) + group + pixels(512 * KIB)
 
 
-def multi_frame() -> bytes:
+def multi_frame(form: Form) -> bytes:
     """2,000 frames with functional groups three sequences deep, and small pixels."""
-    position = EXPLICIT.item(EXPLICIT.text(0x0020_0032, "DS", "-125.5\\-130.25\\12.75"))
-    content = EXPLICIT.item(
-        EXPLICIT.text(0x0018_9074, "DT", "20260102030405.123456")
-        + EXPLICIT.text(0x0020_9056, "SH", "1")
-        + EXPLICIT.element(0x0020_9157, "UL", bytes(8))
+    source = form.item(
+        text(0x0008_1150, "UI", "1.2.840.10008.5.1.4.1.1.4"),
+        text(0x0008_1155, "UI", "1.2.3.4.5.6.7.8.9"),
+        form.code(0x0040_A170, "121311", "Localizer"),
     )
-    code = EXPLICIT.item(
-        EXPLICIT.text(0x0008_0100, "SH", "121311")
-        + EXPLICIT.text(0x0008_0102, "SH", "DCM")
-        + EXPLICIT.text(0x0008_0104, "LO", "Localizer")
+    derivation = form.item(form.sequence(0x0008_2112, [source]))
+    content = form.item(
+        text(0x0018_9074, "DT", "20260102030405.123456"),
+        text(0x0020_9056, "SH", "1"),
+        element(0x0020_9157, "UL", bytes(8)),
     )
-    source = EXPLICIT.item(
-        EXPLICIT.text(0x0008_1150, "UI", "1.2.840.10008.5.1.4.1.1.4")
-        + EXPLICIT.text(0x0008_1155, "UI", "1.2.3.4.5.6.7.8.9")
-        + EXPLICIT.sequence(0x0040_A170, [code])
+    position = form.item(text(0x0020_0032, "DS", "-125.5\\-130.25\\12.75"))
+    frame = form.item(
+        form.sequence(0x0008_9124, [derivation]),
+        form.sequence(0x0020_9111, [content]),
+        form.sequence(0x0020_9113, [position]),
     )
-    frame = EXPLICIT.item(
-        EXPLICIT.sequence(0x0008_9124, [EXPLICIT.item(
-            EXPLICIT.sequence(0x0008_2112, [source])
-        )])
-        + EXPLICIT.sequence(0x0020_9111, [content])
-        + EXPLICIT.sequence(0x0020_9113, [position])
-    )  # fmt: skip
-    head = identification("1.2.3", transfer_syntax=uids.EXPLICIT_LE)
-    head += EXPLICIT.sequence(0x5200_9230, [frame] * 2_000)
-    return head + EXPLICIT.element(0x7FE0_0010, "OW", bytes(1 << 20))
+    frames = form.sequence(0x5200_9230, [frame] * 2_000)
+    return identification() + frames + pixels(1024 * KIB)
 
 
-def structure_set() -> bytes:
+def structure_set(form: Form) -> bytes:
     """An RT structure set of 20 MB: contours, all in sequences."""
-    points = "\\".join(f"{n / 7:.3f}" for n in range(300))
-    contour = EXPLICIT.item(
-        EXPLICIT.sequence(
-            0x3006_0016,
-            [EXPLICIT.item(EXPLICIT.text(0x0008_1155, "UI", "1.2.3.4.5.6.7"))],
-        )
-        + EXPLICIT.text(0x3006_0042, "CS", "CLOSED_PLANAR")
-        + EXPLICIT.text(0x3006_0046, "IS", "100")
-        + EXPLICIT.text(0x3006_0050, "DS", points)
+    image = form.item(text(0x0008_1155, "UI", "1.2.3.4.5.6.7"))
+    contour = form.item(
+        form.sequence(0x3006_0016, [image]),
+        text(0x3006_0042, "CS", "CLOSED_PLANAR"),
+        text(0x3006_0046, "IS", "100"),
+        text(0x3006_0050, "DS", "\\".join(f"{n / 7:.3f}" for n in range(300))),
     )
-    region = EXPLICIT.item(EXPLICIT.sequence(0x3006_0040, [contour] * 500))
-    head = identification("1.2.3", transfer_syntax=uids.EXPLICIT_LE)
-    return head + EXPLICIT.sequence(0x3006_0039, [region] * 18)
+    region = form.item(form.sequence(0x3006_0040, [contour] * 500))
+    return identification() + form.sequence(0x3006_0039, [region] * 18)
 
 
-def report() -> bytes:
-    """A structured report of some 10 KB."""
-    code = EXPLICIT.item(
-        EXPLICIT.text(0x0008_0100, "SH", "121206")
-        + EXPLICIT.text(0x0008_0102, "SH", "DCM")
-        + EXPLICIT.text(0x0008_0104, "LO", "Distance")
+def report(form: Form) -> bytes:
+    """A structured report of 8 KB."""
+    node = form.item(
+        text(0x0040_A010, "CS", "CONTAINS"),
+        text(0x0040_A040, "CS", "NUM"),
+        form.code(0x0040_A043, "121206", "Distance"),
+        text(0x0040_A30A, "DS", "12.5"),
     )
-    node = EXPLICIT.item(
-        EXPLICIT.text(0x0040_A010, "CS", "CONTAINS")
-        + EXPLICIT.text(0x0040_A040, "CS", "NUM")
-        + EXPLICIT.sequence(0x0040_A043, [code])
-        + EXPLICIT.text(0x0040_A30A, "DS", "12.5")
-    )
-    head = identification("1.2.3", transfer_syntax=uids.EXPLICIT_LE)
-    return head + EXPLICIT.sequence(0x0040_A730, [node] * 70)
+    return identification() + form.sequence(0x0040_A730, [node] * 70)
 
 
-SHAPES = (
-    Shape("ct", image, 200),
-    Shape("ct, changed", changed_image, 200),
-    Shape("multi-frame", multi_frame, 20),
-    Shape("structure set", structure_set, 6),
-    Shape("report", report, 500),
-)
-
-
-def cpu_s(program: Program) -> float:
-    """Seconds of CPU of a receiver and its workers so far."""
-    ticks = 0
-    for pid in program.processes():
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def cost(program: Program, wire: bytes, objects: int) -> float:
-    """Microseconds of receiver CPU for an object."""
-    with RawScu(program.port) as scu:
-        scu.associate([ProposedContext(1, transfer_syntaxes=(uids.EXPLICIT_LE,))])
-        before = cpu_s(program)
-        for _ in range(objects):
-            scu.send(wire)
-            if scu.read_response().status != SUCCESS:
-                raise RuntimeError("an object was refused")
-        spent = cpu_s(program) - before
-        scu.release()
-    return spent * 1e6 / objects
-
-
-def measure(shape: Shape, repetitions: int) -> Iterator[tuple[str, list[float]]]:
-    """Each contender's figures, taken in turns."""
-    data_set = shape.build()
-    wire = message(1, c_store_rq("1.2.3"), data_set, pdu_size=PDU)
-    figures: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    for _ in range(repetitions):
-        for name, (command, mode) in CONTENDERS.items():
-            with tempfile.TemporaryDirectory() as directory:
-                options = (mode, "+fu", "-q", "-pdu", str(PDU))
-                program = storage_program(Path(directory), *options, command=command)
-                with program:
-                    cost(program, wire, 1)
-                    figures[name].append(cost(program, wire, shape.objects))
-    yield from figures.items()
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--shapes", nargs="*", default=[s.name for s in SHAPES])
-    arguments = parser.parse_args()
-    for shape in SHAPES:
-        if shape.name not in arguments.shapes:
-            continue
-        size = len(shape.build())
-        print(f"{shape.name}: {size} bytes, {shape.objects} objects a repetition")
-        for name, figures in measure(shape, arguments.repetitions):
-            shown = " ".join(f"{figure:.0f}" for figure in figures)
-            print(f"  {name:12} median {statistics.median(figures):8.0f} us: {shown}")
-
-
-if __name__ == "__main__":
-    main()
+DATA_SETS: dict[str, Callable[[Form], bytes]] = {
+    "changed image": changed_image,
+    "multi-frame": multi_frame,
+    "structure set": structure_set,
+    "report": report,
+}

@@ -132,12 +132,17 @@ def _send(
     receiver: Receiver | None,
 ) -> dict[str, Any]:
     """Let our sender do the work; sample the memory of `receiver` meanwhile."""
+    content: tuple[str, ...] = ("--size", str(work.size))
+    if work.echo:
+        content = ("--echo",)
+    elif work.data_set is not None:
+        content = ("--data-set", str(place.data_set(work.data_set)))
     process = place.sender(
         *("--port", port, "--objects", str(objects), "--pdu", str(work.pdu)),
         *("--associations", str(work.associations)),
         *("--per-association", str(work.per_association)),
         *("--timeout", str(work.deadline_s), "--window", str(work.window)),
-        *(("--echo",) if work.echo else ("--size", str(work.size))),
+        *content,
     )
     end = time.monotonic() + work.deadline_s
     while receiver and process.poll() is None and time.monotonic() < end:
@@ -181,7 +186,9 @@ def measure(place: Place, work: Work, contender: Contender, name: str) -> Run:
     if contender.slow and not work.dcmsend:
         objects = work.slow_objects
     total = objects * work.associations
-    references = {} if work.echo else place.references(work, objects)
+    references = (
+        {} if work.echo else place.references(work, objects, contender.rewrites)
+    )
     files = place.write_objects(work, 0, objects) if work.dcmsend else None
     place.flush()
     directory, create_us = place.new_directory(name)

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+from data_sets import DATA_SETS, Form
 from processes import BenchmarkError, finish
-from stored import UID_BASE
+from stored import UID_BASE, write_reference
 from works import GIB, KIB, MIB, Work
 
 HERE = Path(__file__).resolve().parent
@@ -157,12 +158,32 @@ class Place:
             raise BenchmarkError(f"sender --files: {errors.strip()}")
         return directory
 
-    def references(self, work: Work, objects: int) -> dict[int, Path]:
-        """The first and the last object of a run as files, by their number."""
-        return {
-            number: self.write_objects(work, number, 1) / f"{number:08}.dcm"
-            for number in (0, objects - 1)
-        }
+    def data_set(self, name: str) -> Path:
+        """The file with one of DATA_SETS as it is sent."""
+        path = self.root / f"{name}.sent"
+        if not path.exists():
+            path.write_bytes(DATA_SETS[name](Form(written=False)))
+        return path
+
+    def references(self, work: Work, objects: int, rewritten: bool) -> dict[int, Path]:
+        """The first and the last object of a run as files, by their number.
+
+        Args:
+            work: says what the objects hold.
+            objects: how many there are.
+            rewritten: as normal mode writes them, and not as they are sent.
+        """
+        numbers = (0, objects - 1)
+        if work.data_set is None:
+            return {
+                number: self.write_objects(work, number, 1) / f"{number:08}.dcm"
+                for number in numbers
+            }
+        path = self.root / f"{work.data_set}-{rewritten}.dcm"
+        if not path.exists():
+            data_set = DATA_SETS[work.data_set](Form(written=rewritten))
+            write_reference(path, data_set)
+        return dict.fromkeys(numbers, path)
 
     def new_directory(self, name: str) -> tuple[Path, float]:
         """An empty directory for one run, in a place where files are made quickly.

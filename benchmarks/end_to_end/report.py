@@ -90,10 +90,18 @@ def _ratio_cell(work: Work, runs: Runs, name: str, figure: str, floor: bool) -> 
     return spread(paired_ratios(runs[name], runs[wanted], figure))
 
 
+def _against_bit_preserving(runs: Runs, name: str) -> str:
+    """CPU of a receiver's normal mode in parts of its `+B`."""
+    other = runs.get(f"{name}+B")
+    if other is None:
+        return "-"
+    return spread(paired_ratios(runs[name], other, "cpu_us_per_object"))
+
+
 def table(work: Work, runs: Runs) -> list[str]:
     """The lines of one work: medians, minima and ratios; [n]: only n runs count."""
     header = ["contender", *(title for title, _ in COLUMNS)]
-    header += ["p50 us", "CPU/original", "wall/original", "CPU/yardstick"]
+    header += ["p50 us", "CPU/original", "wall/original", "CPU/yardstick", "CPU/+B"]
     rows = [header]
     notes = []
     count = max(len(results) for results in runs.values())
@@ -115,6 +123,7 @@ def table(work: Work, runs: Runs) -> list[str]:
         row.append(_ratio_cell(work, runs, name, "cpu_us_per_object", False))
         row.append(_ratio_cell(work, runs, name, "wall_us_per_object", False))
         row.append(_ratio_cell(work, runs, name, "cpu_us_per_object", True))
+        row.append(_against_bit_preserving(runs, name))
         rows.append(row)
     heading = f"{work.title}: medians of {count}, ratios (minimum-maximum)"
     return ["", heading, *(_aligned(rows) if len(rows) > 1 else []), *notes]

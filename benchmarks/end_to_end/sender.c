@@ -6,13 +6,15 @@
  * checked; the result is one JSON object on stdout. Exit code 0: every message
  * answered with Success; 1: not; 2: usage.
  *
- * Never reads files. --files writes the objects as files instead of sending them. */
+ * --data-set sends the bytes of a file as the data set of every object. --files writes
+ * the objects as files instead of sending them. */
 
 #define _GNU_SOURCE
 
 #include "ct_object.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -22,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,6 +37,7 @@ struct options {
     uint64_t first;                    /* number in the UID of the first object */
     uint64_t size;                     /* bytes of pixel data */
     uint32_t max_pdu;
+    struct given data_set;             /* sent instead of the CT object */
     int echo, nagle;
 };
 
@@ -326,7 +330,8 @@ static int exchange(
                 format_uid(uid, options.uid_base, process, options.first + sent);
                 memcpy(o->command_uid, uid, UID_LENGTH);
                 o->command_uid[UID_LENGTH] = 0;
-                memcpy(o->data_set_uid, uid, UID_LENGTH);
+                if (o->data_set_uid)
+                    memcpy(o->data_set_uid, uid, UID_LENGTH);
             }
             sent_ns[sent % MAX_WINDOW] = now_ns();
             if (send_parts(a->fd, o->parts, o->count) < 0)
@@ -366,7 +371,7 @@ static void work(unsigned process, uint64_t *latency, uint64_t *duration)
             if (options.echo)
                 build_echo(&object);
             else
-                build_object(&object, options.size, a.max_pdu);
+                build_object(&object, &options.data_set, options.size, a.max_pdu);
             built_for = a.max_pdu;
         }
         ok = ok && exchange(&a, &object, process, from, to, latency) == 0
@@ -493,6 +498,19 @@ static uint64_t number_of(const char *argument, uint64_t low, uint64_t high)
     return value;
 }
 
+static struct given mapped(const char *path)
+{
+    struct stat facts;
+    int fd = open(path, O_RDONLY);
+    if (fd < 0 || fstat(fd, &facts) < 0 || facts.st_size == 0)
+        die("%s: no data set", path);
+    void *p = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED)
+        die("%s: %s", path, strerror(errno));
+    close(fd);
+    return (struct given){p, (uint64_t)facts.st_size};
+}
+
 static const char usage_text[] =
     "sender [options]\n"
     "  --host H, --port P       the receiver\n"
@@ -500,6 +518,7 @@ static const char usage_text[] =
     "  --objects N              messages of each process (1)\n"
     "  --per-association N      a new association after N messages (0: never)\n"
     "  --size BYTES             of Pixel Data (524288)\n"
+    "  --data-set FILE          what it holds, instead of an object of that size\n"
     "  --pdu BYTES              largest PDU, if the acceptor allows it (16384)\n"
     "  --window N               messages under way at once, if negotiated (1)\n"
     "  --echo                   C-ECHO instead of C-STORE\n"
@@ -517,7 +536,8 @@ int main(int argc, char **argv)
         {"per-association", 1, 0, 'k'}, {"size", 1, 0, 's'}, {"pdu", 1, 0, 'd'},
         {"window", 1, 0, 'w'}, {"echo", 0, 0, 'e'}, {"nagle", 0, 0, 'g'},
         {"timeout", 1, 0, 't'}, {"connect-ms", 1, 0, 'c'}, {"uid-base", 1, 0, 'u'},
-        {"files", 1, 0, 'f'}, {"first", 1, 0, 'i'}, {0, 0, 0, 0}};
+        {"files", 1, 0, 'f'}, {"first", 1, 0, 'i'}, {"data-set", 1, 0, 'b'},
+        {0, 0, 0, 0}};
     struct options *o = &options;
     for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (name) {
@@ -536,6 +556,7 @@ int main(int argc, char **argv)
         case 'u': o->uid_base = optarg; break;
         case 'i': o->first = number_of(optarg, 0, 99999999); break;
         case 'f': o->files = optarg; break;
+        case 'b': o->data_set = mapped(optarg); break;
         default: fputs(usage_text, stderr); return 2;
         }
     }

@@ -12,6 +12,7 @@ from processes import BenchmarkError
 UID_BASE = "123456789012345678"  # of every SOP Instance UID that the sender makes
 HEAD = 144  # preamble, prefix and the element (0002,0000)
 PIECE = 1 << 23
+NO_META = bytes(128) + b"DICM\x02\x00\x00\x00UL\x04\x00" + bytes(4)
 
 
 def data_set_length(path: Path) -> int:
@@ -22,9 +23,14 @@ def data_set_length(path: Path) -> int:
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
-    if head[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00":
+    if head[128:140] != NO_META[128:140]:
         raise BenchmarkError(f"{path.name} is not a DICOM file")
     return path.stat().st_size - HEAD - int.from_bytes(head[140:144], "little")
+
+
+def write_reference(path: Path, data_set: bytes) -> None:
+    """A file to compare with: a data set behind an empty File Meta Information."""
+    path.write_bytes(NO_META + data_set)
 
 
 def _pieces(path: Path, length: int) -> Iterator[bytes]:

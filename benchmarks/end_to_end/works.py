@@ -25,6 +25,7 @@ class Contender:
             workers, and the programs yardstick and python. The port comes last.
         environment: variables to set; without one nothing is changed.
         stores: files are to be found afterwards.
+        rewrites: they hold data sets as normal mode writes them.
         forks: processes come and go while it works, so memory has to be sampled.
         slow: waits 44 ms an object; takes part once, with Work.slow_objects.
         original: the contender that ratios are taken against.
@@ -35,6 +36,7 @@ class Contender:
     command: str
     environment: tuple[tuple[str, str], ...] = ()
     stores: bool = True
+    rewrites: bool = False
     forks: bool = False
     slow: bool = False
     original: str = "original"
@@ -48,7 +50,9 @@ NODELAY = (("TCP_NODELAY", "1"),)
 CONTENDERS = {
     contender.name: contender
     for contender in (
-        Contender(name="original", command=ORIGINAL, environment=NODELAY),
+        Contender(
+            name="original", command=ORIGINAL, environment=NODELAY, rewrites=True
+        ),
         Contender(
             name="original+B",
             command=f"{ORIGINAL} +B",
@@ -63,7 +67,7 @@ CONTENDERS = {
             original="original-ignore",
             yardstick="yardstick-discard",
         ),
-        Contender(name="original-stock", command=ORIGINAL, slow=True),
+        Contender(name="original-stock", command=ORIGINAL, rewrites=True, slow=True),
         Contender(
             name="storescp+B-fork",
             command=f"{STORESCP} -od {{directory}} -pdu {{pdu}}",
@@ -79,7 +83,7 @@ CONTENDERS = {
             original="original-ignore",
             yardstick="yardstick-discard",
         ),
-        Contender(name="ours", command=OURS),
+        Contender(name="ours", command=OURS, rewrites=True),
         Contender(name="ours+B", command=f"{OURS} +B", original="original+B"),
         Contender(
             name="ours-ignore",
@@ -120,7 +124,8 @@ class Work:
 
     Attributes:
         objects: messages of each association process.
-        size: bytes of Pixel Data; 0 with `echo`.
+        size: bytes of Pixel Data; 0 with `echo`. Of a `data_set` about all its bytes.
+        data_set: what an object holds, of DATA_SETS; by default a CT image.
         pdu: announced by the receiver and used by the sender.
         associations: at the same time, a sender process each.
         per_association: a new association after so many messages; 0: never.
@@ -137,6 +142,7 @@ class Work:
     objects: int
     size: int
     contenders: tuple[str, ...]
+    data_set: str | None = None
     pdu: int = 16 * KIB
     associations: int = 1
     per_association: int = 0
@@ -170,12 +176,35 @@ def _merge(*groups: tuple[str, ...]) -> tuple[str, ...]:
 CPU, WALL = "cpu_us_per_object", "wall_us_per_object"
 STORING = _merge(NORMAL, BIT_PRESERVING)
 EVERY_MODE = _merge(NORMAL, BIT_PRESERVING, IGNORE)
+LIKE_BIT_PRESERVING = Target("ours", CPU, "ours+B", 1.10)
+FIFTH_OF_NORMAL = Target("ours", CPU, "original", 0.20)
 OF_YARDSTICK = Target("ours+B", CPU, "yardstick", 1.15, "warm")
 COLD = (
     Target("ours+B", CPU, "original+B", 0.20, "cold"),
     Target("ours+B", WALL, "original+B", 0.30, "cold"),
     Target("ours+B", CPU, "yardstick", 1.25, "cold"),
 )
+
+
+def _shape(
+    name: str,
+    title: str,
+    objects: int,
+    size: int,
+    target: Target,
+    data_set: str | None = None,
+) -> Work:
+    """Normal mode against bit preserving mode, ours and the original's."""
+    return Work(
+        name=f"normal-{name}",
+        title=f"{title}, 16 KiB PDUs",
+        objects=objects,
+        size=size,
+        data_set=data_set,
+        contenders=STORING,
+        targets=(target,),
+    )
+
 
 WORKS = {
     work.name: work
@@ -259,6 +288,23 @@ WORKS = {
                 contenders=("yardstick", "ours+B"),
             )
             for associations in (1, 2, 4, 32)
+        ),
+        _shape("ct", "CT images of 512 KiB", 400, 512 * KIB, LIKE_BIT_PRESERVING),
+        _shape(
+            *("changed", "CT images whose head changes", 400, 512 * KIB),
+            *(LIKE_BIT_PRESERVING, "changed image"),
+        ),
+        _shape(
+            *("frames", "2,000 frames with functional groups", 60, 1640 * KIB),
+            *(FIFTH_OF_NORMAL, "multi-frame"),
+        ),
+        _shape(
+            *("structures", "RT structure sets of 19 MB", 6, 19 * MIB),
+            *(FIFTH_OF_NORMAL, "structure set"),
+        ),
+        _shape(
+            *("report", "structured reports of 8 KB", 1500, 8 * KIB),
+            *(FIFTH_OF_NORMAL, "report"),
         ),
         *(
             Work(

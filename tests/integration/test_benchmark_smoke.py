@@ -13,8 +13,9 @@ import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 DEADLINE_S = 180
-# One of each kind: stored, not stored, parallel, without data sets, and DCMTK's sender.
-WORKS = ("small", "echo", "parallel-8", "dcmsend")
+# One of each kind: stored, not stored, parallel, without data sets, of another shape,
+# and DCMTK's sender.
+WORKS = ("small", "echo", "parallel-8", "normal-report", "dcmsend")
 FIGURES = (
     "objects",
     "wall_s",

@@ -315,6 +315,55 @@ def test_meta_is_made_from_the_same_uids(tmp_path: Path, mode: str, head: str) -
     assert comparable_meta(first) == comparable_meta(second)
 
 
+def instance(uid: bytes) -> bytes:
+    """An SOP Instance UID."""
+    return uid_element(IMPLICIT, SOP_INSTANCE_UID, uid)
+
+
+def nested(tag: int, *contents: bytes) -> bytes:
+    """A sequence of items."""
+    return IMPLICIT.sequence(tag, [IMPLICIT.item(content) for content in contents])
+
+
+CLASS = uid_element(IMPLICIT, SOP_CLASS_UID, b"9.9.9\0")
+NAME = IMPLICIT.text(0x00100010, "PN", "Name")
+LOW, HIGH = 0x00081140, 0x00400555
+DISORDERED_HEADS = {
+    "late sequence": nested(HIGH, instance(b"1.1.11"))
+    + nested(LOW, instance(b"2.2.22")),
+    "late UID": nested(LOW, instance(b"1.1.11")) + instance(b"2.2.22") + NAME,
+    "repeated sequence": nested(LOW, NAME) + nested(LOW, instance(b"1.1.11")),
+    "repeated, then another": nested(LOW, NAME)
+    + nested(LOW, instance(b"1.1.11"))
+    + nested(HIGH, instance(b"2.2.22")),
+    "late in an item": nested(
+        HIGH, nested(HIGH, instance(b"1.1.11")) + nested(LOW, instance(b"2.2.22"))
+    ),
+    "repeated UID": instance(b"1.1.11") + instance(b"2.2.22"),
+    "late class": nested(LOW, CLASS) + uid_element(IMPLICIT, SOP_CLASS_UID, b"7.77"),
+    "early disorder": nested(LOW, NAME + instance(b"1.1.11")) + nested(HIGH, CLASS),
+}
+
+
+@pytest.mark.parametrize("filler", [0, 1_500_000])
+@pytest.mark.parametrize("head", DISORDERED_HEADS)
+def test_the_uids_that_stand_first_when_all_is_in_order_count(
+    tmp_path: Path, head: str, filler: int
+) -> None:
+    """The original looks for them in the sorted data set, items included."""
+    data_set = DISORDERED_HEADS[head]
+    data_set += IMPLICIT.element(PIXEL_DATA, "OW", bytes(filler))
+    objects = [(1, c_store_rq("1.2.3.4.5"), data_set)]
+    (original,), (ours,) = (
+        files.values() for files in send_raw(tmp_path, ["-B"], objects)
+    )
+    first, second = read_part10(original), read_part10(ours)
+    assert second.data_set == first.data_set
+    if IMPLICIT.tag(SOP_INSTANCE_UID) not in first.data_set:
+        assert first.meta.pop(0x00020003) != second.meta.pop(0x00020003)
+    assert comparable_meta(first) == comparable_meta(second)
+
+
 def unchanged_data_sets() -> Iterator[tuple[str, int, bytes]]:
     """Data sets that the original writes as it got them; spec section 8."""
     for context_id, encoding in ((1, IMPLICIT), (3, EXPLICIT), (5, BIG_ENDIAN)):

@@ -55,6 +55,7 @@ cdef class Normalizer:
     cdef Frame frames[LEVELS_MAX + 1]
     cdef Entry* entries             # owned
     cdef int entry_count
+    cdef bint reordered             # elements have changed places, or are dropped
     cdef uint64_t uncounted         # bytes written that no group length counts
 
     cdef void begin(

@@ -92,6 +92,7 @@ cdef class Normalizer:
         self.pad = -1
         self.unit = 1
         self.entry_count = 0
+        self.reordered = False
         self.uncounted = 0
         self._open_frame(0)
 
@@ -393,6 +394,7 @@ cdef class Normalizer:
         cdef int kept = 0
         cdef int i
         cdef bint done = False
+        self.reordered = True
         if pieces != NULL:
             self.spans.end_run(False)
             self._take_pieces(frame, pieces)

@@ -15,6 +15,12 @@ cdef enum:
     # has a few dozen; the elements of any further creator count as unknown.
     OPEN_CREATORS_MAX = 4096
 
+cdef enum:
+    # What an item has said so far of a number that later elements depend on, if not
+    # the number itself. Only the first of repeated elements says something.
+    NOT_SAID = -1
+    SAID_NOTHING = -2           # the element is there, without a value
+
 
 cdef enum ScanEvent:
     SCAN_INTERNAL_FAULT = 0
@@ -45,8 +51,8 @@ cdef struct Level:
     # Of an item: what its elements say about later ones.
     int creators                # first of its private creators
     uint32_t last_tag           # the highest so far
-    int32_t pixel_representation    # -1: not known
-    int32_t waveform_bits
+    int32_t pixel_representation    # the value, NOT_SAID or SAID_NOTHING
+    int32_t waveform_bits           # the same
 
 
 cdef struct Capture:
@@ -86,6 +92,7 @@ cdef class DatasetScanner:
     cdef Capture* capturing         # NULL: the value is not kept
     cdef Capture sop_class
     cdef Capture sop_instance
+    cdef bint uids_in_items         # such elements stand in items, perhaps besides
     cdef Capture series_date
     cdef Capture other              # scratch for values that later ones depend on
     cdef Creator creators[OPEN_CREATORS_MAX]

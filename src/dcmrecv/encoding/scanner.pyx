@@ -101,6 +101,7 @@ cdef class DatasetScanner:
         self.sop_class.present = False
         self.sop_instance.present = False
         self.series_date.present = False
+        self.uids_in_items = False
         self.creator_count = 0
         self.misplaced_fragments = 0
         self.pixel_data = False
@@ -430,8 +431,8 @@ cdef class DatasetScanner:
         level.creators = self.creator_count
         # Of a sequence: its own tag, for what is noted of its items.
         level.last_tag = 0 if kind == LEVEL_ITEM else self.tag
-        level.pixel_representation = -1
-        level.waveform_bits = -1
+        level.pixel_representation = NOT_SAID
+        level.waveform_bits = NOT_SAID
         if kind == LEVEL_ITEM:
             return SCAN_ITEM
         return SCAN_SEQUENCE if kind == LEVEL_SEQUENCE else SCAN_FRAGMENTS
@@ -449,9 +450,11 @@ cdef class DatasetScanner:
         cdef uint16_t vr = 0 if level.implicit else self.vr
         self.capturing = NULL
         if self.tag == TAG_SOP_CLASS_UID:
+            self.uids_in_items |= self.depth > 0
             if not self.sop_class.present:
                 self.capturing = &self.sop_class
         elif self.tag == TAG_SOP_INSTANCE_UID:
+            self.uids_in_items |= self.depth > 0
             if not self.sop_instance.present:
                 self.capturing = &self.sop_instance
         elif self.tag == TAG_SERIES_DATE:
@@ -460,9 +463,12 @@ cdef class DatasetScanner:
         elif (
             (
                 self.tag == TAG_PIXEL_REPRESENTATION
-                and level.pixel_representation < 0
+                and level.pixel_representation == NOT_SAID
             )
-            or (self.tag == TAG_WAVEFORM_BITS_ALLOCATED and level.waveform_bits < 0)
+            or (
+                self.tag == TAG_WAVEFORM_BITS_ALLOCATED
+                and level.waveform_bits == NOT_SAID
+            )
             # Only one that comes in its order is remembered, as seen.
             or ((self.tag & 0x1FF00) == 0x10000 and self.tag > level.last_tag)
         ) and level.implicit:
@@ -480,17 +486,18 @@ cdef class DatasetScanner:
         cdef Level* level = &self.levels[self.depth]
         cdef Capture* capture = self.capturing
         cdef size_t size = 0
+        cdef int32_t said = SAID_NOTHING
         cdef uint16_t number
         self.capturing = NULL
         if capture != &self.other:
             return
+        if capture.len >= 2:
+            said = load_u16(capture.value, False)
         if self.tag == TAG_PIXEL_REPRESENTATION:
-            if capture.len >= 2:
-                level.pixel_representation = load_u16(capture.value, False)
+            level.pixel_representation = said
             return
         if self.tag == TAG_WAVEFORM_BITS_ALLOCATED:
-            if capture.len >= 2:
-                level.waveform_bits = load_u16(capture.value, False)
+            level.waveform_bits = said
             return
         if self.tag & 0xFF < 0x10 or self.creator_count == OPEN_CREATORS_MAX:
             return

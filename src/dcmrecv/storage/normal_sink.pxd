@@ -22,6 +22,7 @@ cdef enum:
 
 cdef class NormalSink(StoreSink):
     cdef DatasetScanner scanner
+    cdef DatasetScanner finder  # of UIDs in what has been put in order
     cdef Normalizer normalizer
     cdef Spans spans            # the normalizer's
     cdef Inflater inflater
@@ -51,6 +52,7 @@ cdef class NormalSink(StoreSink):
     ) noexcept nogil
     cdef bint _finish(self) noexcept nogil
     cdef bint _finish_data_set(self) noexcept nogil
+    cdef bint _find_uids(self) noexcept nogil
     cdef bint _rewrite(self) noexcept nogil
     cdef bint _append(
         self, const uint8_t* data, size_t size, uint64_t* at

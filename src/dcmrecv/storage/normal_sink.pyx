@@ -54,6 +54,7 @@ cdef class NormalSink(StoreSink):
 
     def __init__(self, storage, str tag not None):
         self.scanner = DatasetScanner(default_table(), self.notes)
+        self.finder = DatasetScanner(default_table())
         self.normalizer = Normalizer(self.scanner)
         self.spans = self.normalizer.spans
         self.inflater = Inflater()
@@ -181,6 +182,9 @@ cdef class NormalSink(StoreSink):
         if not self._write_spans():
             return False
         self.written_size = self.spans.size
+        if self.normalizer.reordered and self.scanner.uids_in_items:
+            if not self._find_uids():
+                return False
         if self.plan.deflated or self.normalizer.reordering.group_count > 0:
             if not self._rewrite():
                 return False
@@ -214,6 +218,42 @@ cdef class NormalSink(StoreSink):
                 return False
             if not self._write_spans():
                 return False
+
+    cdef bint _find_uids(self) noexcept nogil:
+        """Look for the UIDs again, where the order has become another.
+
+        The original takes those that stand first in the end, be it in an item. All is
+        written, so the window is free.
+        """
+        cdef uint8_t* scratch = self.image.window.base
+        cdef size_t fill = 0
+        cdef size_t used = 0
+        cdef size_t part
+        cdef uint64_t first = 0
+        cdef uint64_t last = 0
+        self.finder.reset(
+            self.plan.explicit_vr, self.plan.big_endian, self.plan.encapsulated
+        )
+        self.normalizer.reordering.begin_walk(0, self.written_size)
+        while self.normalizer.reordering.next_range(&first, &last):
+            while first < last:
+                part = <size_t>min(
+                    last - first, <uint64_t>(self.image.window.capacity - fill)
+                )
+                if self.writer.read(
+                    scratch + fill, part, self.meta_size + first, &self.fault
+                ) != WRITE_DONE:
+                    return False
+                first += part
+                fill += part
+                if not self.finder.skim(scratch, fill, &used):
+                    self.fault = self.finder.fault
+                    return False
+                fill -= used
+                memmove(scratch, scratch + used, fill)
+        self.scanner.sop_class = self.finder.sop_class
+        self.scanner.sop_instance = self.finder.sop_instance
+        return True
 
     cdef bint _rewrite(self) noexcept nogil:
         """Write the data set again: in its order, or deflated.

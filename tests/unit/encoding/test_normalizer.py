@@ -147,6 +147,21 @@ def test_unknown_sequences_are_written_as_what_they_are(encoding: Encoding) -> N
     assert rewrite(data, encoding) == expected
 
 
+def test_of_repeated_numbers_the_first_says_what_others_are() -> None:
+    """Also when it has no value, as the original was seen to do it."""
+    content = IMPLICIT.element(0x0028_0103, "US")
+    content += IMPLICIT.short(0x0028_0103, 1)
+    content += IMPLICIT.short(0x0028_0106, 2)
+    content += IMPLICIT.element(0x5400_1004, "US")
+    content += IMPLICIT.short(0x5400_1004, 16)
+    content += IMPLICIT.element(0x5400_100A, "OW", b"ab")
+    data = EXPLICIT.element(0x0009_1001, "UN", IMPLICIT.item(content), length=UNDEFINED)
+    written = whole(data + IMPLICIT.element(0xFFFEE0DD, ""), EXPLICIT)
+    assert isinstance(written, bytes)
+    assert EXPLICIT.short(0x0028_0106, 2) in written
+    assert EXPLICIT.element(0x5400_100A, "OB", b"ab") in written
+
+
 def test_a_text_too_long_for_its_header_becomes_unknown() -> None:
     inner = IMPLICIT.item(IMPLICIT.element(PATIENT_ID, "LO", b"x" * 70_000))
     data = EXPLICIT.element(0x0009_1001, "UN", inner, length=UNDEFINED)

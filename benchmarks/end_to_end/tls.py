@@ -3,7 +3,8 @@
     python benchmarks/end_to_end/tls.py [--repetitions N] [--objects N] [--quick]
 
 512 KiB objects in 16 KiB PDUs, on one association and on eight. Needs openssl. Prints
-medians and ratios within each turn, and stores every repetition as JSON.
+medians and ratios within each turn, and stores every repetition as JSON. Ours starts
+workers while the associations come: few objects of each show what that costs.
 """
 
 import argparse
@@ -88,7 +89,7 @@ def measure(
     receiver = Receiver(words, environment, files / "log")
     try:
         _wait_until_it_listens(receiver, port)
-        place.prepare_memory(objects * associations * SIZE)
+        memory_ns = place.prepare_memory(objects * associations * SIZE)
         receiver.settle()
         before = receiver.cpu_ns()
         senders = [
@@ -128,11 +129,13 @@ def measure(
         "sender_cpu_s_per_gb": sum(a["cpu_s"] for a in answers) / size * 1e9,
         "cipher": answers[0]["cipher"],
         "peak_rss_mb": peak_mb,
+        "memory_ns_per_byte": memory_ns,
     }
 
 
 def _show(title: str, runs: dict[str, list[dict[str, Any]]]) -> None:
-    print(f"\n{title}, {runs['original'][0]['cipher']}: medians, ratios (min-max)")
+    cipher = runs["original"][0]["cipher"]
+    print(f"\n{title}, {cipher}: medians, ratios (minimum-maximum)")
     for name, results in runs.items():
         cells = [f"{name:10}"]
         for figure, text in (("cpu_s_per_gb", "CPU s/GB"), ("mb_per_s", "MB/s")):
@@ -152,7 +155,9 @@ def main(argv: Sequence[str]) -> int:
     """Returns 0, whatever the figures are."""
     parser = argparse.ArgumentParser(description="Compare receivers inside TLS.")
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--objects", type=int, default=600, help="of each run (600)")
+    parser.add_argument(
+        "--objects", type=int, default=300, help="of each association (300)"
+    )
     parser.add_argument("--modes", default=",".join(MODES), help="with commas")
     parser.add_argument("--associations", default="1,8", help="with commas")
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"))
@@ -160,17 +165,19 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="does it work?")
     arguments = parser.parse_args(argv)
     if arguments.quick:
-        arguments.repetitions, arguments.objects = 1, 8
+        arguments.repetitions, arguments.objects = 1, 4
     facts = machine(arguments.directory, sys.executable)
     facts["when"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    print("\n".join(f"{key}: {value}" for key, value in facts.items()))
     records: dict[str, Any] = {}
     memory = "as-is" if arguments.quick else "warm"
-    largest = arguments.objects * SIZE
+    loads = [int(load) for load in arguments.associations.split(",")]
+    largest = arguments.objects * max(loads) * SIZE
     with Place(arguments.directory, memory, 0, largest) as place:
         files = place.root
         make_files(files)
         for mode in arguments.modes.split(","):
-            for associations in map(int, arguments.associations.split(",")):
+            for associations in loads:
                 title = f"{mode}, {associations} associations"
                 runs: dict[str, list[dict[str, Any]]] = {"original": [], "ours": []}
                 for _ in range(arguments.repetitions):
@@ -180,15 +187,28 @@ def main(argv: Sequence[str]) -> int:
                             command + MODES[mode],
                             files,
                             associations,
-                            max(1, arguments.objects // associations),
+                            arguments.objects,
                         )
                         runs[name].append(run)
                 _show(title, runs)
                 records[title] = runs
-    path = arguments.results or RESULTS / f"{facts['when']}-tls.json"
+        parameters = {
+            "repetitions": arguments.repetitions,
+            "objects": arguments.objects,
+            "quick": arguments.quick,
+            "memory": memory,
+            "warm_ns_per_byte": place.warm_ns_per_byte,
+            "directories_spread": place.spread,
+            "size": SIZE,
+            "pdu": PDU,
+        }
+    path = arguments.results or RESULTS / (
+        f"{facts['when']}-{str(facts['commit'])[:8]}-tls-{memory}.json"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"machine": facts, "size": SIZE, "pdu": PDU, "works": records}
+    content = {"machine": facts, "parameters": parameters, "works": records}
     path.write_text(json.dumps(content, indent=1) + "\n")
+    print(f"\nEvery repetition: {os.path.relpath(path)}")
     return 0
 
 

@@ -108,6 +108,28 @@ def test_compare_puts_two_results_side_by_side(results: Path) -> None:
     assert "WARNING" not in done.stdout
 
 
+def test_tls_is_compared_with_the_same_circumstances_recorded(tmp_path: Path) -> None:
+    """One association and eight."""
+    path = tmp_path / "results.json"
+    done = run(
+        "end_to_end/tls.py",
+        *("--quick", "--modes", "+B"),
+        *("--directory", str(tmp_path), "--results", str(path)),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    content = json.loads(path.read_text())
+    for key in ("commit", "cpu", "kernel", "file_system", "original", "ours"):
+        assert content["machine"][key], key
+    assert content["parameters"]["memory"] == "as-is"
+    assert len(content["works"]) == 2
+    for work in content["works"].values():
+        assert list(work) == ["original", "ours"]
+        for (figures,) in work.values():
+            assert figures["cipher"] == "TLS_AES_256_GCM_SHA384"
+            for figure in ("mb_per_s", "cpu_s_per_gb", "memory_ns_per_byte"):
+                assert figures[figure] > 0, figure
+
+
 def test_an_unknown_work_is_refused() -> None:
     """A typing error must not look like an empty result."""
     done = run("end_to_end/run.py", "--works", "nonsense")

@@ -42,6 +42,10 @@ HURRY_S: Final = 1.0
 # 50 KB.
 HANDSHAKES_MAX: Final = 64
 
+# What came of all unfinished A-ASSOCIATE-RQs; past that the longest one has to go. One
+# has 1 MiB at most, a usual one a few KiB.
+REQUESTS_BYTES_MAX: Final = 4 * 2**20
+
 
 class Secured(NamedTuple):
     """A connection with its handshake behind it, and what has come through it."""
@@ -138,7 +142,7 @@ class Handshakes:
         `header` came before TLS begins; the service gets it in front of the rest.
         """
         if len(self._entries) >= HANDSHAKES_MAX:
-            self._close(next(iter(self._entries.values())), tls_wording.MAKING_ROOM)
+            self._turn_out(next(iter(self._entries.values())))
         engine = TlsEngine(self._context, received)
         entry = _Entry(connection, engine, self._clock(), self._timeout_s)
         entry.header = header
@@ -191,26 +195,25 @@ class Handshakes:
     def close_all(self) -> None:
         """The worker has found something to do: the others have to go."""
         for entry in list(self._entries.values()):
-            self._close(entry, tls_wording.MAKING_ROOM)
+            self._turn_out(entry)
 
     def _serve(self, entry: _Entry) -> None:
+        """One read, so that a fast peer does not starve the others."""
         self._send(entry)
-        while entry.connection.fileno() in self._entries:
-            try:
-                data = entry.connection.recv(READ_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
+        try:
+            data = entry.connection.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if entry.stage is not Stage.LEAVING:
             entry.engine.feed(data)
             self._advance(entry, closed=not data)
+        elif not data:
+            self._close(entry)
 
     def _advance(self, entry: _Entry, *, closed: bool) -> None:
         """Make of what has come what can be made of it."""
-        if entry.stage is Stage.LEAVING:
-            if closed:
-                self._close(entry)
-            return
         try:
             if entry.stage is Stage.HANDSHAKE and not self._shake_hands(entry):
                 return
@@ -221,6 +224,13 @@ class Handshakes:
         self._send(entry, entry.engine.take_output())
         if request_complete(entry.received) or closed or entry.engine.has_ended:
             self._finish(entry)
+        else:
+            self._bound_requests()
+
+    def _bound_requests(self) -> None:
+        entries = self._entries.values()
+        while sum(len(entry.received) for entry in entries) > REQUESTS_BYTES_MAX:
+            self._turn_out(max(entries, key=lambda entry: len(entry.received)))
 
     def _shake_hands(self, entry: _Entry) -> bool:
         """Whether the handshake is over and the peer is welcome."""
@@ -263,6 +273,7 @@ class Handshakes:
             entry.connection.shutdown(socket.SHUT_WR)
 
     def _send(self, entry: _Entry, data: bytes = b"") -> None:
+        waited = bool(entry.unsent)
         entry.unsent += data
         if not entry.unsent:
             return
@@ -272,13 +283,22 @@ class Handshakes:
             pass
         except OSError:
             entry.unsent = b""  # recv() will tell
-        events = select.EPOLLIN | (select.EPOLLOUT if entry.unsent else 0)
-        self._epoll.modify(entry.connection, events)
+        if waited != bool(entry.unsent):
+            events = select.EPOLLIN | (select.EPOLLOUT if entry.unsent else 0)
+            self._epoll.modify(entry.connection, events)
 
     def _finish(self, entry: _Entry) -> None:
         self._forget(entry)
         received = entry.header + entry.received
         self._finished = Secured(entry.connection, received, entry.engine)
+
+    def _turn_out(self, entry: _Entry) -> None:
+        """Others need the room."""
+        if entry.stage is Stage.REQUEST:
+            self._send(entry, entry.engine.close_notify())
+            self._close(entry, tls_wording.REQUEST_UNFINISHED)
+        else:
+            self._close(entry, tls_wording.HANDSHAKE_UNFINISHED)
 
     def _close(self, entry: _Entry, reason: str = "") -> None:
         if reason and entry.stage is not Stage.LEAVING:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dcmrecv.errors import TlsError
+from dcmrecv.ul.records import whole_records_bytes
 
 # A record's header: type, version, length; RFC 8446 section 5.1.
 RECORD_HEADER_BYTES: Final = 5
@@ -97,7 +98,7 @@ class TlsEngine:
     """The acceptor's side of one TLS connection.
 
     Attributes:
-        incoming: takes what came from the peer.
+        incoming: takes what came from the peer, whole records only.
         outgoing: holds what has to go to the peer.
         ssl_object: reads the one and writes the other.
         has_ended: the peer has said that it sends no more.
@@ -110,14 +111,27 @@ class TlsEngine:
             self.incoming, self.outgoing, server_side=True
         )
         self.has_ended = False
-        self.incoming.write(received)
+        self._incomplete = b""
+        self._take(received)
 
     def feed(self, data: bytes) -> None:
         """Take what came from the peer; nothing means that it has closed."""
         if data:
-            self.incoming.write(data)
+            self._take(data)
         else:
+            self.incoming.write(self.take_incomplete())
             self.incoming.write_eof()
+
+    def _take(self, data: bytes) -> None:
+        data = self._incomplete + data
+        whole = whole_records_bytes(data)
+        self.incoming.write(data[:whole])
+        self._incomplete = data[whole:]
+
+    def take_incomplete(self) -> bytes:
+        """The beginning of a record that is not whole yet, for others to complete."""
+        incomplete, self._incomplete = self._incomplete, b""
+        return incomplete
 
     def shake_hands(self) -> bool:
         """Go on with the handshake; whether it is complete.

@@ -1,6 +1,7 @@
 """What the log says about TLS connections.
 
-Owns texts only. Never logs; what OpenSSL says of a failure is in `ul.tls`.
+Owns texts only. Never logs; what OpenSSL says of a failure is in
+`service.tls`.
 """
 
 from typing import Final
@@ -8,8 +9,8 @@ from typing import Final
 from dcmrecv.service.tls import TlsEngine, TlsPeer
 
 TIMED_OUT: Final = "TLS error: handshake timed out"
-MAKING_ROOM: Final = "TLS error: handshake unfinished while others wait"
-ENDING: Final = "TLS error: handshake unfinished while the receiver ends"
+HANDSHAKE_UNFINISHED: Final = "TLS error: handshake unfinished while others wait"
+REQUEST_UNFINISHED: Final = "unfinished while others wait"
 
 _DETAILS: Final = "TLS CONNECTION DETAILS"
 _WIDTH: Final = 69

@@ -7,17 +7,20 @@ from dcmrecv.native.sysio cimport iovec
 from dcmrecv.ul.transport cimport RawTransport, Transport, TransportResult
 
 cdef enum:
-    RECEIVE_BYTES = 262144      # read from the socket in one call, up to 15 records
-    RECORD_BYTES = 16384        # the longest plaintext of a record
+    # Read from the socket in one call, some three records. What is larger leaves the
+    # processor's nearest caches on its way through OpenSSL.
+    RECEIVE_BYTES = 65536
 
 
 cdef class TlsTransport(Transport):
     cdef RawTransport raw           # the connection itself
     cdef AlignedBuffer received     # what it brought, until OpenSSL has taken it
-    cdef object ssl_object
+    cdef object engine              # the TlsEngine
+    cdef object ssl_object          # of the engine, as are the next two
     cdef object incoming
     cdef object outgoing
-    cdef bint dry                   # nothing to decrypt before something is received
+    cdef size_t whole               # bytes in front of `received` that OpenSSL may have
+    cdef int records                # in them or given already, and not read yet
     cdef bint ended                 # the peer sends no more
     cdef bytes unsent               # for the peer
     cdef const uint8_t* unsent_at   # lent by `unsent`
@@ -29,7 +32,10 @@ cdef class TlsTransport(Transport):
     cdef bint _exchange(
         self, uint8_t* room, size_t size, const uint8_t* data, size_t data_size
     ) noexcept with gil
+    cdef TransportResult _receive_records(self) noexcept nogil
+    cdef int _give_records(self) except -1
     cdef int _decrypt(self, uint8_t* room, size_t size) except -1
+    cdef void _end(self) noexcept
     cdef int _collect_output(self) except -1
     cdef TransportResult _flush(self) noexcept nogil
     cdef TransportResult _fail(self) noexcept nogil

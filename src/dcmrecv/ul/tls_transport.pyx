@@ -1,9 +1,8 @@
 """Receiving and sending through TLS, on top of a plain transport.
 
 Owns the way between a TLS engine and a RawTransport, which does all waiting and all
-system calls. Takes the GIL back once for everything that one read from the socket
-brought, up to 15 records. Never shakes hands: that is over before the data plane
-begins.
+system calls. Takes the GIL back once for the whole records that one read from the
+socket brought. Never shakes hands: that is over before the data plane begins.
 """
 
 import ssl
@@ -11,8 +10,10 @@ import ssl
 from cpython.buffer cimport PyBUF_READ, PyBUF_WRITE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 cimport cython
+from libc.string cimport memcpy, memmove
 
 from dcmrecv.native.fault cimport PEER_CLOSED, TLS_FAILED, clear_fault, set_fault
+from dcmrecv.ul.records cimport PLAINTEXT_BYTES_MAX, whole_records
 from dcmrecv.ul.transport cimport TRANSPORT_DONE, TRANSPORT_FAULT
 
 
@@ -31,8 +32,11 @@ cdef class TlsTransport(Transport):
         self._forget()
 
     def _forget(self):
-        self.ssl_object = self.incoming = self.outgoing = self.failure = None
-        self.dry = self.ended = self.sealed = False
+        self.engine = self.ssl_object = self.incoming = self.outgoing = None
+        self.failure = None
+        self.received.fill = self.whole = 0
+        self.records = 0
+        self.ended = self.sealed = False
         self.unsent = b""
         self.unsent_at = NULL
         self.unsent_size = self.unsent_sent = 0
@@ -41,25 +45,32 @@ cdef class TlsTransport(Transport):
         """Begin with a new connection, see Transport."""
         Transport.attach(self, fd, timeout_s)
         self.raw.attach(fd, timeout_s)
-        self._forget()
 
     def secure(self, engine):
-        """Use this TlsEngine, with what it has not read yet; None to let it go."""
+        """Use this TlsEngine, with what it has not read yet; None gives it back."""
+        cdef bytes rest
+        if self.engine is not None and self.received.fill > 0:
+            self.engine.feed(self.received.base[:self.received.fill])
         self._forget()
-        if engine is not None:
-            self.ssl_object = engine.ssl_object
-            self.incoming = engine.incoming
-            self.outgoing = engine.outgoing
-            self.ended = engine.has_ended
+        if engine is None:
+            return
+        self.engine = engine
+        self.ssl_object = engine.ssl_object
+        self.incoming = engine.incoming
+        self.outgoing = engine.outgoing
+        self.ended = engine.has_ended
+        self.records = 1 if self.incoming.pending else 0
+        rest = engine.take_incomplete()
+        memcpy(self.received.base, <const char*>rest, <size_t>len(rest))
+        self.received.fill = <size_t>len(rest)
 
     cdef void watch(self, const int* descriptors, int count) noexcept nogil:
         self.raw.watch(descriptors, count)
 
     cdef TransportResult fill(self, iovec* iov, int count) noexcept nogil:
         cdef TransportResult result
-        cdef iovec room
         while True:
-            if not self.dry:
+            if self.records > 0:
                 if not self._exchange(
                     <uint8_t*>iov[0].iov_base, iov[0].iov_len, NULL, 0
                 ):
@@ -70,18 +81,29 @@ cdef class TlsTransport(Transport):
                 set_fault(&self.fault, PEER_CLOSED, 0, 0)
                 return TRANSPORT_FAULT
             result = self._flush()
+            if result == TRANSPORT_DONE:
+                result = self._receive_records()
             if result != TRANSPORT_DONE:
                 return result
-            room.iov_base = self.received.base
-            room.iov_len = self.received.capacity
-            self.raw.timeout_ns = self.timeout_ns
+
+    cdef TransportResult _receive_records(self) noexcept nogil:
+        """Receive until there is a whole record."""
+        cdef TransportResult result
+        cdef iovec room
+        self.raw.timeout_ns = self.timeout_ns
+        while self.records == 0:
+            room.iov_base = self.received.landing()
+            room.iov_len = self.received.room()
             clear_fault(&self.raw.fault)
             result = self.raw.fill(&room, 1)
             if result != TRANSPORT_DONE:
                 self.fault = self.raw.fault
                 return result
-            self.received.fill = self.raw.filled
-            self.dry = False
+            self.received.fill += self.raw.filled
+            self.whole = whole_records(
+                self.received.base, self.received.fill, &self.records
+            )
+        return TRANSPORT_DONE
 
     cdef TransportResult send(
         self, const uint8_t* data, size_t size, size_t* sent
@@ -135,6 +157,20 @@ cdef class TlsTransport(Transport):
             return False
         return True
 
+    cdef int _give_records(self) except -1:
+        """Give OpenSSL the whole records; what is left moves to the front."""
+        self.incoming.write(
+            PyMemoryView_FromMemory(
+                <char*>self.received.base, <Py_ssize_t>self.whole, PyBUF_READ
+            )
+        )
+        self.received.fill -= self.whole
+        memmove(
+            self.received.base, self.received.base + self.whole, self.received.fill
+        )
+        self.whole = 0
+        return 0
+
     cdef int _decrypt(self, uint8_t* room, size_t size) except -1:
         """Read as many records as there are, `filled` bytes in all.
 
@@ -144,18 +180,11 @@ cdef class TlsTransport(Transport):
         self.filled = 0
         if self.failure is not None:
             raise self.failure
-        if self.received.fill > 0:
-            self.incoming.write(
-                PyMemoryView_FromMemory(
-                    <char*>self.received.base,
-                    <Py_ssize_t>self.received.fill,
-                    PyBUF_READ,
-                )
-            )
-            self.received.fill = 0
+        if self.whole > 0:
+            self._give_records()
         read = self.ssl_object.read
         try:
-            while size - self.filled >= RECORD_BYTES:
+            while self.records > 0 and size - self.filled >= PLAINTEXT_BYTES_MAX:
                 count = read(
                     size - self.filled,
                     PyMemoryView_FromMemory(
@@ -165,18 +194,25 @@ cdef class TlsTransport(Transport):
                     ),
                 )
                 if count == 0:
-                    self.ended = self.dry = True
+                    self._end()
                     return 0
                 self.filled += count
+                self.records -= 1
         except ssl.SSLWantReadError:
-            self.dry = True
+            # Not every record was one of data.
+            self.records = 0
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            self.ended = self.dry = True
+            self._end()
         except ssl.SSLError as error:
             if self.filled == 0:
                 raise
             self.failure = error
         return 0
+
+    cdef void _end(self) noexcept:
+        """The peer has said that it sends no more."""
+        self.ended = True
+        self.records = 0
 
     cdef int _collect_output(self) except -1:
         """Add what OpenSSL has for the peer to `unsent`."""

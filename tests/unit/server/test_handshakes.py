@@ -12,6 +12,7 @@ from dcmrecv.server.handshakes import (
     HANDSHAKES_MAX,
     HURRY_S,
     LINGER_S,
+    REQUESTS_BYTES_MAX,
     Handshakes,
     Secured,
 )
@@ -260,6 +261,67 @@ def test_the_oldest_makes_room_when_there_are_too_many(
     assert len(stage.handshakes) == HANDSHAKES_MAX
     assert first.recv(1) == b""
     assert "handshake unfinished while others wait" in errors(caplog)[0]
+
+
+def test_unfinished_requests_have_a_bound_together(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The longest one has to go, in the way of TLS; the next peer is served."""
+    size = 700_000
+    unfinished = b"\x01\x00\x00\x0f\xff\xff" + bytes(size - 6)
+    peers = [stage.requestor() for _ in range(REQUESTS_BYTES_MAX // size + 1)]
+    for peer in peers:
+        stage.shake_hands(peer)
+        for at in range(0, size, 10_000):  # as much as a socket takes at a time
+            piece = unfinished[at : at + 10_000]
+            wait_until(
+                lambda piece=piece, peer=peer: sends(stage, peer, piece),
+                "room in the socket",
+            )
+    left = size * (len(peers) - 1)
+    wait_until(lambda: held(stage) == left, "the end of one of them")
+    assert errors(caplog) == [
+        "Could not receive association request: unfinished while others wait\n"
+        "Connection with 127.0.0.1 ended without an association"
+    ]
+    assert peers[0].recv(1) == b""  # close_notify
+    last = stage.requestor()
+    stage.shake_hands(last)
+    last.send(REQUEST)
+    with stage.finished().connection:
+        pass
+
+
+def held(stage: Stage) -> int:
+    """Bytes of unfinished requests, once everything that was sent has been read."""
+    stage.handshakes.serve_events()
+    entries = stage.handshakes._entries.values()
+    return sum(len(entry.received) for entry in entries)
+
+
+def sends(stage: Stage, peer: ssl.SSLSocket, piece: bytes) -> bool:
+    stage.handshakes.serve_events()
+    try:
+        peer.send(piece)
+    except ssl.SSLWantWriteError:
+        return False
+    return True
+
+
+def test_what_a_refused_peer_still_sends_is_dropped(stage: Stage) -> None:
+    peer = stage.admit(REQUEST)
+    peer.sendall(bytes(100_000))
+    wait_until(lambda: served_out(stage) and drained(stage), "the bytes to be read")
+    (entry,) = stage.handshakes._entries.values()
+    assert entry.engine.incoming.pending <= len(REQUEST)
+
+
+def drained(stage: Stage) -> bool:
+    (entry,) = stage.handshakes._entries.values()
+    try:
+        return not entry.connection.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
 
 
 def test_nobody_has_long_when_the_receiver_ends(stage: Stage) -> None:

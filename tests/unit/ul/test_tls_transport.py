@@ -129,6 +129,21 @@ def test_what_came_with_the_handshake_is_read_first(stage: Stage) -> None:
     assert stage.receiver.run() == Outcome.ECHOED
 
 
+def test_what_came_behind_the_release_goes_back_to_the_engine(stage: Stage) -> None:
+    """It waits for the peer's close, and must not begin within a record."""
+    stage.begin()
+    records = []
+    for said in (RELEASE, b"whole", b"in two parts"):
+        stage.peer.send(said)
+        records.append(stage.own.recv(65_536))
+    with socket.socket(fileno=socket.dup(stage.peer.fileno())) as raw:
+        raw.sendall(records[0] + records[1] + records[2][:20])
+    assert stage.receiver.run() == Outcome.RELEASE_RQ
+    stage.receiver.end()
+    stage.engine.feed(records[2][20:])
+    assert stage.engine.open() == b"in two parts"
+
+
 def end(peer: ssl.SSLSocket) -> None:
     """Send no more, without a word in TLS."""
     socket.socket.shutdown(peer, socket.SHUT_WR)

@@ -19,6 +19,12 @@ from dcmrecv.native.sysio cimport SysIo, install_system_io, libc_io
 cdef extern from "<sys/stat.h>" nogil:
     int fstatat(int dirfd, const char* path, struct_stat* result, int flags)
 
+cdef extern from "<unistd.h>" nogil:
+    int usleep(unsigned int microseconds)
+
+cdef enum:
+    SYNCFS_LASTS_US = 100_000   # as on a slow disk: long enough for others to arrive
+
 cdef SysIo table
 cdef const SysIo* real = NULL
 cdef int log_fd = -1
@@ -97,6 +103,7 @@ cdef int recorded_fsync(int fd) noexcept nogil:
 cdef int recorded_syncfs(int fd) noexcept nogil:
     cdef int result
     note(b"all-begin", 0)
+    usleep(SYNCFS_LASTS_US)
     result = real.syncfs(fd)
     note(b"all-end", 0)
     return result

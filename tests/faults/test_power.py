@@ -90,6 +90,6 @@ def test_the_test_sees_what_is_lost(
 
 
 def test_one_flush_of_a_group_serves_several(tmp_path: Path, recordio: Path) -> None:
-    """full needs two for each object."""
+    """full needs two for each object. With `recordio` a flush lasts a while."""
     judged = receive(tmp_path, recordio, "--durability", "group")
     assert 0 < judged.flushes <= SENDERS * OBJECTS / 2

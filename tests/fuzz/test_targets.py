@@ -37,3 +37,10 @@ def test_nothing_is_found_at_the_seeds_and_near_them(name: str) -> None:
         target.run(seed)
         for _ in range(MUTATIONS // (1 + len(seeds) // 10)):
             target.run(mutated(seed, chance))
+
+
+def test_a_group_length_of_an_odd_value_settles_at_the_second_writing() -> None:
+    """Found by the fuzzer: as the original's, it counts the odd length first."""
+    group_length = bytes.fromhex("0000 0000 00000000")
+    odd = bytes.fromhex("0000 0029 01000000 06")
+    TARGETS["normalizer"].run(bytes(2) + group_length + odd)

@@ -34,6 +34,7 @@ from tests.peers.program import (
     storage_program,
 )
 from tests.peers.scu import PeerGone, RawScu, store_alone
+from tests.peers.unfinished import all_but_the_last_byte
 from tests.peers.waiting import wait_until
 
 MODES = ("--normal", "--bit-preserving")
@@ -142,10 +143,7 @@ def test_nothing_is_visible_before_it_is_whole(
     """While an object arrives, readers see the older copy or no file at all."""
     out = tmp_path / "out"
     store_alone(receiver.port, OLD, UID)
-    with RawScu(receiver.port) as scu:
-        scu.associate()
-        scu.send(WHOLE[:-1])
-        wait_until(lambda: len(files_below(out)) == 2, "a temporary file")
+    with all_but_the_last_byte(receiver.port, out) as scu:
         visible = [path.name for path in out.iterdir() if path.name[0] != "."]
         assert visible == [NAME]
         assert parse_part10((out / NAME).read_bytes()).data_set == OLD

@@ -14,17 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.builders.command import SUCCESS
-from tests.builders.data_set import object_of
-from tests.builders.part10 import parse_part10
 from tests.builders.resend import NAME, NEW, OLD, UID, WHOLE
 from tests.peers.load import Load
-from tests.peers.program import (
-    Program,
-    data_sets_below,
-    files_below,
-    storage_program,
-)
+from tests.peers.program import Program, data_sets_below, storage_program
+from tests.peers.promises import assert_stored, hidden_below, is_running
 from tests.peers.scu import RawScu, store_alone
+from tests.peers.unfinished import all_but_the_last_byte
 from tests.peers.waiting import wait_until
 
 
@@ -41,14 +36,14 @@ def test_killed_worker_costs_its_own_association_only(
     """kill -9 within an object: nothing of it stays, everybody else is served."""
     out = tmp_path / "out"
     store_alone(receiver.port, OLD, UID)
-    with RawScu(receiver.port) as victim, RawScu(receiver.port) as neighbour:
-        victim.associate()
+    with (
+        RawScu(receiver.port) as neighbour,
+        all_but_the_last_byte(receiver.port, out) as victim,
+    ):
         neighbour.associate()
-        victim.send(WHOLE[:-1])
-        wait_until(lambda: len(files_below(out)) == 2, "a temporary file")
         os.kill(writer_of(receiver), signal.SIGKILL)
         assert victim.is_closed()
-        wait_until(lambda: len(files_below(out)) == 1, "the temporary file to go")
+        wait_until(lambda: not hidden_below(out), "the temporary file to go")
         assert data_sets_below(out) == {NAME: OLD}
         assert neighbour.store(NEW, UID).status == SUCCESS
         neighbour.release()
@@ -93,7 +88,7 @@ def test_every_success_is_whole_while_workers_are_killed(
             load.wait_for(lambda: kill_a_worker(receiver), "a worker to kill")
             load.wait_for(lambda n=promised: len(load.stored) > n + 8, "more objects")
     assert load.lost > 0
-    assert_promises_kept(receiver, out, load)
+    assert_promises_kept(out, load)
 
 
 def test_every_success_is_whole_after_sigterm_under_load(
@@ -103,7 +98,7 @@ def test_every_success_is_whole_after_sigterm_under_load(
     with Load(receiver.port) as load:
         load.wait_for(lambda: len(load.stored) > 20, "some objects")
         assert receiver.stop() == 0
-    assert_promises_kept(receiver, tmp_path / "out", load)
+    assert_promises_kept(tmp_path / "out", load)
     assert receiver.processes() == [receiver.process.pid]
 
 
@@ -113,10 +108,7 @@ def test_second_signal_ends_at_once_and_leaves_nothing_unfinished(
     """DECISIONS row 10: the association is aborted, the partial file removed."""
     out = tmp_path / "out"
     store_alone(receiver.port, OLD, UID)
-    with RawScu(receiver.port) as scu:
-        scu.associate()
-        scu.send(WHOLE[:-1])
-        wait_until(lambda: len(files_below(out)) == 2, "a temporary file")
+    with all_but_the_last_byte(receiver.port, out) as scu:
         receiver.process.send_signal(signal.SIGTERM)
         wait_until(lambda: refuses(receiver.port), "no new associations")
         assert receiver.process.poll() is None
@@ -164,12 +156,7 @@ def test_workers_end_when_the_supervisor_is_killed(
         wait_until(
             lambda: not any(is_running(pid) for pid in workers), "workers to end"
         )
-    for name, data_set in load.stored.items():
-        assert parse_part10((out / f"CT.{name}").read_bytes()).data_set == data_set
-    for path in out.glob("[!.]*"):
-        uid = path.name.removeprefix("CT.")
-        content = parse_part10(path.read_bytes()).data_set
-        assert content == object_of(uid, pixel_bytes=pixel_bytes_of(content))
+    assert_stored(out, load.stored)
 
 
 def test_start_removes_what_a_killed_receiver_left(
@@ -177,21 +164,18 @@ def test_start_removes_what_a_killed_receiver_left(
 ) -> None:
     """kill -9 of everybody within an object, beside a receiver that lives on."""
     out = tmp_path / "out"
-    with storage_program(tmp_path) as other, RawScu(other.port) as neighbour:
-        neighbour.associate()
-        neighbour.send(WHOLE[:-1])
-        wait_until(lambda: len(files_below(out)) == 1, "the neighbour's file")
-        (beside,) = files_below(out)
-        with RawScu(receiver.port) as victim:
-            victim.associate()
-            victim.send(WHOLE[:-1])
-            wait_until(lambda: len(files_below(out)) == 2, "a temporary file")
+    with (
+        storage_program(tmp_path) as other,
+        all_but_the_last_byte(other.port, out) as neighbour,
+    ):
+        beside = hidden_below(out)
+        with all_but_the_last_byte(receiver.port, out) as victim:
             for pid in receiver.processes():
                 os.kill(pid, signal.SIGKILL)
             receiver.process.wait(10)
             assert victim.is_closed()
         with storage_program(tmp_path) as next_one:
-            wait_until(lambda: list(files_below(out)) == [beside], "the file to go")
+            wait_until(lambda: hidden_below(out) == beside, "the file to go")
             next_one.wait_for_log("Removed 1 unfinished files")
             assert store_alone(next_one.port, OLD, "1.2.9").status == SUCCESS
         neighbour.send(WHOLE[-1:])
@@ -200,33 +184,7 @@ def test_start_removes_what_a_killed_receiver_left(
     assert data_sets_below(out) == {NAME: NEW, "CT.1.2.9": OLD}
 
 
-def is_running(pid: int) -> bool:
-    """Is there a process of that id that is no zombie?"""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
-
-
-def pixel_bytes_of(data_set: bytes) -> int:
-    """The length that an `object_of()` says its pixel data has."""
-    at = data_set.index(b"\xe0\x7f\x10\x00") + 4
-    return int.from_bytes(data_set[at : at + 4], "little")
-
-
-def assert_promises_kept(receiver: Program, out: Path, load: Load) -> None:
+def assert_promises_kept(out: Path, load: Load) -> None:
     """Every Success is a whole file; no other file is half an object or hidden."""
-    wait_until(
-        lambda: not any(name.startswith(".") for name in files_below(out)),
-        "temporary files to go",
-    )
-    found = data_sets_below(out)
-    for uid, data_set in load.stored.items():
-        assert found.pop(f"CT.{uid}") == data_set
-    for (
-        name,
-        content,
-    ) in found.items():  # stored, but the sender was lost before it knew
-        uid = name.removeprefix("CT.")
-        assert content == object_of(uid, pixel_bytes=pixel_bytes_of(content))
+    wait_until(lambda: not hidden_below(out), "temporary files to go")
+    assert_stored(out, load.stored)

@@ -7,9 +7,8 @@ from dcmrecv.native.sysio cimport SysIo
 cdef enum:
     GROUP_ARRIVED = 0           # how many times somebody wanted a flush
     GROUP_FLUSHED = 1           # up to which of those everything is on disk
-    GROUP_LAST = 2              # how many the last flush served, and the one before
-    GROUP_LAST_BUT_ONE = 3
-    GROUP_TOOK_NS = 4           # how long the last flush took
+    GROUP_BUSY = 2              # how many have wanted one lately
+    GROUP_TOOK_NS = 3           # how long the last flush took
     GROUP_WORDS = 16            # a row of its own: nobody else's cache line
 
 

@@ -61,7 +61,7 @@ cdef extern from *:
 
 cdef enum:
     BUSY_MIN = 4            # fewer are not waited for
-    WAIT_NS_MAX = 2000000
+    WAIT_NS_MAX = 4000000
 
 
 @cython.final
@@ -115,8 +115,10 @@ cdef class FlushGroup:
     cdef int _lead(self, SysIo* io, int fd) noexcept nogil:
         """Flush for everybody who has a ticket; 0 or errno."""
         cdef uint64_t before = load(&self.words[<int>GROUP_FLUSHED])
+        cdef uint64_t busy = self.words[<int>GROUP_BUSY]
         cdef uint64_t begun_ns
         cdef uint64_t covered
+        cdef uint64_t seen
         self._wait_for_others(io)
         covered = load(&self.words[<int>GROUP_ARRIVED])
         begun_ns = io.monotonic_ns()
@@ -124,21 +126,21 @@ cdef class FlushGroup:
             return errno
         raise_to(&self.words[<int>GROUP_FLUSHED], covered)
         self.words[<int>GROUP_TOOK_NS] = io.monotonic_ns() - begun_ns
-        self.words[<int>GROUP_LAST_BUT_ONE] = self.words[<int>GROUP_LAST]
-        self.words[<int>GROUP_LAST] = covered - before
+        # Who is busy has been served just now or waits already, unless he is in the
+        # middle of an object: then another flush has seen him not long ago.
+        seen = load(&self.words[<int>GROUP_ARRIVED]) - before
+        self.words[<int>GROUP_BUSY] = busy - 1 if seen < busy else seen
         return 0
 
     cdef void _wait_for_others(self, SysIo* io) noexcept nogil:
-        """Give those who are likely to come a moment, half of a flush at most.
+        """Give those who are likely to come a moment, as long as a flush at most.
 
-        The last two flushes have served everybody who is busy: with eight senders of
-        512 KiB objects one flush then serves four of them, three without the wait.
+        Never for the sake of one to three senders. The wait ends when three quarters of
+        the busy ones have come: the rest is so far behind that it fills the next flush.
         """
-        cdef uint64_t busy = (
-            self.words[<int>GROUP_LAST] + self.words[<int>GROUP_LAST_BUT_ONE]
-        )
+        cdef uint64_t busy = self.words[<int>GROUP_BUSY]
         cdef uint64_t patience_ns = min(
-            self.words[<int>GROUP_TOOK_NS] // 2, <uint64_t>WAIT_NS_MAX
+            self.words[<int>GROUP_TOOK_NS], <uint64_t>WAIT_NS_MAX
         )
         cdef uint64_t begun_ns = io.monotonic_ns()
         cdef uint64_t waiting
@@ -149,6 +151,6 @@ cdef class FlushGroup:
                 load(&self.words[<int>GROUP_ARRIVED])
                 - load(&self.words[<int>GROUP_FLUSHED])
             )
-            if 8 * waiting >= 5 * busy:
+            if 4 * waiting >= 3 * busy:
                 return
             doze()

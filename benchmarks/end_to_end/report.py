@@ -129,6 +129,27 @@ def table(work: Work, runs: Runs) -> list[str]:
     return ["", heading, *(_aligned(rows) if len(rows) > 1 else []), *notes]
 
 
+def calls_table(calls: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The lines of system calls an object: the sum, then each of them."""
+    if not calls:
+        return []
+    sums = _aligned(
+        [[name, f"{sum(each.values()):.1f}"] for name, each in calls.items()]
+    )
+    lines = [
+        f"{row}  {_call_names(each)}"
+        for row, each in zip(sums, calls.values(), strict=True)
+    ]
+    return ["", "System calls an object, by strace:", *lines]
+
+
+def _call_names(each: Mapping[str, float]) -> str:
+    return ", ".join(
+        name if round(number, 1) == 1 else f"{number:.1f} {name}"
+        for name, number in each.items()
+    )
+
+
 def judge(target: Target, runs: Runs, memory: str) -> str | None:
     """One line about a target; None when it does not apply to these runs."""
     if target.memory not in (None, memory):

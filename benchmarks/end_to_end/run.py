@@ -17,10 +17,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from calls import calls_per_object, countable
 from measure import Run, command_of, measure
 from place import Place
 from processes import BenchmarkError
-from report import Runs, machine, table, targets
+from report import Runs, calls_table, machine, table, targets
 from works import CONTENDERS, GIB, WORKS, Contender, Work
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -116,6 +117,23 @@ def _run_work(
     return runs
 
 
+def _count_calls(
+    place: Place, work: Work, contenders: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Of each contender its system calls an object; none without strace."""
+    if not (work.counts_calls and countable()):
+        return {}
+    _progress(f"{work.name} system calls")
+    found = {
+        name: calls_per_object(place, work, CONTENDERS[name])
+        for name in contenders
+        if not CONTENDERS[name].slow
+    }
+    _progress("")
+    place.release()
+    return found
+
+
 def _record(place: Place, work: Work, runs: Runs) -> dict[str, object]:
     return {
         "parameters": {
@@ -188,9 +206,10 @@ def main(argv: Sequence[str]) -> int:
             runs = _run_work(
                 place, work, contenders, arguments.repetitions, arguments.ours_options
             )
-            records[work.name] = _record(place, work, runs)
+            calls = _count_calls(place, work, contenders)
+            records[work.name] = {**_record(place, work, runs), "calls": calls}
             every += [run for results in runs.values() for run in results]
-            print("\n".join(table(work, runs)), flush=True)
+            print("\n".join([*table(work, runs), *calls_table(calls)]), flush=True)
             judged = targets(work, runs, arguments.memory)
             verdicts += [work.title, *judged] if judged and not arguments.quick else []
         measured = [run for run in every if isinstance(run, Run)]

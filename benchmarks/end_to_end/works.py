@@ -134,6 +134,7 @@ class Work:
         dcmsend: DCMTK's sender with its defaults, instead of ours.
         repetitions: at most so many.
         slow_objects: instead of `objects` for a slow contender, but not with dcmsend.
+        counts_calls: the system calls of an object are counted, too, with strace.
         original: overrides Contender.original.
     """
 
@@ -153,6 +154,7 @@ class Work:
     repetitions: int = 100
     slow_objects: int = 50
     deadline_s: int = 120
+    counts_calls: bool = False
     original: str | None = None
     targets: tuple[Target, ...] = ()
 
@@ -240,6 +242,7 @@ WORKS = {
             title="8 KiB objects",
             objects=2000,
             size=8 * KIB,
+            counts_calls=True,
             contenders=(*EVERY_MODE, "original-stock"),
             targets=(
                 Target("ours+B", CPU, "original+B", 0.55),

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from dcmrecv.dimse.command import parse, respond
 from dcmrecv.encoding.dictionary import default_table
+from dcmrecv.encoding.normalizer import Normalizer
 from dcmrecv.encoding.scanner import DatasetScanner
 from dcmrecv.native.buffer import AlignedBuffer
 from dcmrecv.ul.pdata import PDataReader
@@ -50,11 +51,19 @@ def _command() -> None:
         respond(REQUEST, 0, b"", 1, 16_384)
 
 
+def _sequences(undefined: bool) -> bytes:
+    item = EXPLICIT.item(EXPLICIT.text(0x0008_0100, "SH", "mm"), undefined=undefined)
+    return EXPLICIT.sequence(0x0040_A730, [item] * 1_000)
+
+
 def _scan_sequences() -> None:
-    item = EXPLICIT.item(EXPLICIT.text(0x0008_0100, "SH", "mm"), undefined=True)
-    sequences = EXPLICIT.sequence(0x0040_A730, [item] * 1_000)
     for _ in range(ROUNDS):
-        DatasetScanner(default_table()).examine([sequences])
+        DatasetScanner(default_table()).examine([_sequences(True)])
+
+
+def _normalize_sequences() -> None:
+    for _ in range(ROUNDS):
+        Normalizer(DatasetScanner(default_table())).rewrite([_sequences(False)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ class Work:
 
 READER = ("*PDataReader_plan", "*PDataReader_commit", "*PDataReader_consume")
 SCANNER = ("__pyx_pw*DatasetScanner*examine",)
+NORMALIZER = ("*Normalizer_normalize", "*Normalizer_finish")
 WORKS = {
     "reader, 16 KiB PDUs, scattered": Work(
         lambda: _read(16_384, 524_288), READER, "object of 512 KiB"
@@ -79,6 +89,7 @@ WORKS = {
         _command, ("*parse_command", "*encode_response"), "C-STORE-RQ and -RSP"
     ),
     "scanner, sequences": Work(_scan_sequences, SCANNER, "1,000 items"),
+    "normalizer, sequences": Work(_normalize_sequences, NORMALIZER, "1,000 items"),
 }
 
 

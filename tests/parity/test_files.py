@@ -294,6 +294,8 @@ HEADS = {
         undefined=True,
     ),
     "UID of nothing but NULs": uid_element(IMPLICIT, SOP_INSTANCE_UID, b"\0\0"),
+    "name of a UID": uid_element(IMPLICIT, SOP_INSTANCE_UID, b"=names"),
+    "UID with a NUL inside": uid_element(IMPLICIT, SOP_INSTANCE_UID, b"1.2\0.3"),
 }
 
 
@@ -331,6 +333,8 @@ LOW, HIGH = 0x00081140, 0x00400555
 DISORDERED_HEADS = {
     "late sequence": nested(HIGH, instance(b"1.1.11"))
     + nested(LOW, instance(b"2.2.22")),
+    "same class": nested(HIGH, CLASS + instance(b"1.1.11"))
+    + nested(LOW, CLASS + instance(b"2.2.22")),
     "late UID": nested(LOW, instance(b"1.1.11")) + instance(b"2.2.22") + NAME,
     "repeated sequence": nested(LOW, NAME) + nested(LOW, instance(b"1.1.11")),
     "repeated, then another": nested(LOW, NAME)

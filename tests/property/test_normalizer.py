@@ -8,16 +8,18 @@ take some hours.
 import itertools
 import os
 import random
+import zlib
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dcmrecv.encoding.dictionary import default_table
+from dcmrecv.encoding.inflater import Deflater, Inflater
 from dcmrecv.encoding.normalizer import Normalizer
 from dcmrecv.encoding.scanner import DatasetScanner
 from tests.builders import uids
-from tests.builders.data_set import Encoding
+from tests.builders.data_set import Encoding, deflate
 from tests.builders.mixture import mixture
 
 EXAMPLES = int(os.environ.get("DCMRECV_FUZZ_EXAMPLES", "150"))
@@ -61,6 +63,22 @@ def test_any_split_gives_the_same_and_it_is_stable(
         # become unknown are padded; the original is no different.
         again = NORMALIZER.rewrite([written], **flags)
         assert NORMALIZER.rewrite([again], **flags) == again
+
+
+@examples
+@given(seed=seeds, wild=st.sampled_from([0, 5, 60]))
+def test_any_split_of_a_deflated_data_set_gives_the_same(seed: int, wild: int) -> None:
+    """What lies between inflating and deflating is Explicit VR Little Endian."""
+    encoding, flags = SYNTAXES["explicit"]
+    chance = random.Random(seed)
+    data = mixture(chance, encoding, wild=wild)
+    written = NORMALIZER.rewrite([data], **flags)
+    inflated = Inflater().inflate(cut(deflate(data), chance))
+    assert NORMALIZER.rewrite(inflated, **flags) == written
+    if isinstance(written, bytes):
+        stream = Deflater().deflate([written])
+        assert Deflater().deflate(cut(written, chance)) == stream
+        assert zlib.decompress(stream, wbits=-zlib.MAX_WBITS) == written
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)

@@ -72,6 +72,7 @@ cdef class Normalizer:
     ) noexcept nogil
     cdef void _group_length(self) noexcept nogil
     cdef bint _element(self, const uint8_t* header) noexcept nogil
+    cdef bint _stays(self) noexcept nogil
     cdef void _value(self) noexcept nogil
     cdef void _end_value(self) noexcept nogil
     cdef void _swap(self, const uint8_t* data, size_t size) noexcept nogil

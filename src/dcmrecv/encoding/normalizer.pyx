@@ -126,6 +126,10 @@ cdef class Normalizer:
                 used[0] = at
                 return NORMALIZE_FAULT
             at += step
+            if event == SCAN_ELEMENT and self._stays():
+                step = self.scanner.pass_value(size - at)
+                self.spans.keep(data + at, step)
+                at += step
 
     cdef NormalizeResult finish(
         self, const uint8_t* rest, size_t size
@@ -240,6 +244,10 @@ cdef class Normalizer:
         frame.group_begin = self.spans.size
         frame.group_uncounted = self.uncounted
         self.dropping = self.scanner.value_left > 0
+
+    cdef inline bint _stays(self) noexcept nogil:
+        """Is the value that follows written as it is?"""
+        return self.unit == 1 and self.pad < 0 and not self.dropping
 
     cdef void _value(self) noexcept nogil:
         """A piece of a value."""

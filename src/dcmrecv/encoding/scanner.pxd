@@ -109,6 +109,18 @@ cdef class DatasetScanner:
     cdef ScanEvent next(
         self, const uint8_t* data, size_t size, size_t* used
     ) noexcept nogil
+    cdef inline size_t pass_value(self, size_t shown) noexcept nogil:
+        """Go over the value behind a header if it is shown whole and nobody wants it.
+
+        Returns its size, and 0 if next() has to give it piece by piece.
+        """
+        cdef uint64_t size = self.value_left
+        if size > shown or self.capturing != NULL:
+            return 0
+        self.offset += size
+        self.value_left = 0
+        return <size_t>size
+
     cdef ScanEvent finish(self, const uint8_t* rest, size_t size) noexcept nogil
     cdef bint skim(
         self, const uint8_t* data, size_t size, size_t* used

@@ -44,7 +44,6 @@ cdef class Spans:
 
     cdef void reset(self, bint explicit_vr, bint big_endian) noexcept nogil
     cdef void written(self) noexcept nogil
-    cdef void keep(self, const uint8_t* data, size_t size) noexcept nogil
     cdef void put(self, const uint8_t* data, size_t size) noexcept nogil
     cdef void put_header(
         self, uint32_t tag, uint16_t vr, uint32_t length
@@ -57,6 +56,15 @@ cdef class Spans:
     ) noexcept nogil
     cdef void _to_arena(self, const uint8_t* data, size_t size) noexcept nogil
     cdef int collect(self, bytearray output) except -1
+
+    cdef inline void keep(self, const uint8_t* data, size_t size) noexcept nogil:
+        """These bytes stay as they are."""
+        if self.run_size > 0 and self.run + self.run_size != data:
+            self.end_run(False)
+        if self.run_size == 0:
+            self.run = data
+        self.run_size += size
+        self.size += size
 
     cdef inline bint full(self) noexcept nogil:
         """Is there no room for another event?"""

@@ -48,15 +48,6 @@ cdef class Spans:
         self.arena_fill = ARENA_HEADROOM
         self.patch_count = 0
 
-    cdef void keep(self, const uint8_t* data, size_t size) noexcept nogil:
-        """These bytes stay as they are."""
-        if self.run_size > 0 and self.run + self.run_size != data:
-            self.end_run(False)
-        if self.run_size == 0:
-            self.run = data
-        self.run_size += size
-        self.size += size
-
     cdef void put(self, const uint8_t* data, size_t size) noexcept nogil:
         """These bytes come in the place of others."""
         self.end_run(False)

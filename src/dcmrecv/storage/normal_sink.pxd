@@ -37,6 +37,7 @@ cdef class NormalSink(StoreSink):
     cdef Span meta_class
     cdef Span meta_instance
     cdef uint8_t meta[META_BYTES_MAX]
+    cdef bint looked_again      # the finder knows the UIDs, the scanner does not
     cdef char made_uid[64]      # for a data set without SOP Instance UID
     cdef char directory[DIRECTORY_BYTES_MAX]
     cdef bint directory_known

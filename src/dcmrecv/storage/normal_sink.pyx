@@ -26,6 +26,7 @@ from dcmrecv.encoding.normalizer cimport (
     NormalizeResult,
 )
 from dcmrecv.encoding.spans cimport ARENA_HEADROOM
+from dcmrecv.encoding.vr cimport VR_UI
 from dcmrecv.native.fault cimport (
     EMPTY_DATA_SET,
     NO_FAULT,
@@ -77,6 +78,7 @@ cdef class NormalSink(StoreSink):
         self.written_size = 0
         self.meta_size = 0
         self.made_uid[0] = 0
+        self.looked_again = False
         self.directory[0] = 0
         self.directory_known = not self.by_series_date
         self.opened_elsewhere = False
@@ -251,8 +253,7 @@ cdef class NormalSink(StoreSink):
                     return False
                 fill -= used
                 memmove(scratch, scratch + used, fill)
-        self.scanner.sop_class = self.finder.sop_class
-        self.scanner.sop_instance = self.finder.sop_instance
+        self.looked_again = True
         return True
 
     cdef bint _rewrite(self) noexcept nogil:
@@ -407,27 +408,39 @@ cdef class NormalSink(StoreSink):
             self.directory_known = True
 
     cdef Span _uid(self, Capture* found, Span assumed) noexcept nogil:
-        """The value that a data set has for a UID, without padding."""
+        """The value that a data set has for a UID, as the original was seen to take it.
+
+        Up to its first NUL; what is no UI counts as absent, and "=" begins the name of
+        a UID and not its number, so nothing is left of it.
+        """
         cdef Span uid
-        if not found.present:
+        if not found.present or (found.vr != 0 and found.vr != VR_UI):
             return assumed
         uid.ptr = found.value
-        uid.len = found.len
-        while uid.len > 0 and uid.ptr[uid.len - 1] == 0:
-            uid.len -= 1
+        uid.len = 0
+        if found.len > 0 and found.value[0] == c'=':
+            return uid
+        while uid.len < found.len and uid.ptr[uid.len] != 0:
+            uid.len += 1
         return uid
 
     cdef bint _correct_meta(self) noexcept nogil:
         """Describe the file by the UIDs of the data set, observed (spec 7.2)."""
         cdef size_t size
         cdef Span made
-        cdef Span sop_class = self._uid(&self.scanner.sop_class, _no_sop_class)
+        cdef Span sop_class
         cdef Span sop_instance
+        cdef Capture* found_class = &self.scanner.sop_class
+        cdef Capture* found_instance = &self.scanner.sop_instance
+        if self.looked_again:
+            found_class = &self.finder.sop_class
+            found_instance = &self.finder.sop_instance
         made.ptr = <const uint8_t*>self.made_uid
         made.len = 0
-        if not self.scanner.sop_instance.present:
+        if self._uid(found_instance, made).ptr == made.ptr:
             made.len = make_uid(self.made_uid)
-        sop_instance = self._uid(&self.scanner.sop_instance, made)
+        sop_class = self._uid(found_class, _no_sop_class)
+        sop_instance = self._uid(found_instance, made)
         if same_text(sop_class, self.meta_class) and same_text(
             sop_instance, self.meta_instance
         ):

@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 cdef enum:
     SMALL_BYTES = 65536             # an object up to here is one plain write
     DIRECT_BYTES_MIN = 262144       # in one write, for O_DIRECT to pay
-    LARGE_BYTES = 16777216          # past this a file goes around the page cache
+    LARGE_BYTES_MIN = 16777216      # up to here no file is large
 
 cdef enum:
     PROBE_AFTER_OBJECTS = 100       # written otherwise, then one plainly
@@ -22,6 +22,7 @@ cdef enum WriteWay:
 
 cdef class WritePolicy:
     cdef WriteWay pinned            # WAY_INTERNAL_FAULT: nothing is, choose
+    cdef uint64_t large_bytes       # past this a file goes around the page cache
     cdef bint refused[WAYS]         # the file system does not take it
     cdef double cost                # ns a byte in a plain write; an EWMA
     cdef double last                # the same of the last one alone

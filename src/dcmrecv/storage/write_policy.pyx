@@ -6,12 +6,15 @@ without keeping the pages wins (RWF_DONTCACHE), or around the cache (O_DIRECT). 
 makes a system call: the writer carries out, measures and reports.
 """
 
+import os
+
 cimport cython
 
 from dcmrecv.config.settings import WriteMode
 
 cdef enum:
     WEIGHT = 4          # a new cost counts for one part in four
+    LARGE_SHARE = 64    # one part in so many of the memory is a large file
 
 # Of one byte, in ns. Inside plain writes of 1 MiB on a virtual machine: 0.25 to 0.5
 # with warm memory, 3.5 to 5 with cold memory; 0.5 to 0.9 without keeping the pages. By
@@ -34,11 +37,15 @@ cdef class WritePolicy:
     Args:
         mode: a WriteMode; any but AUTO is what is done, unless it is refused, with
             every object of more than SMALL_BYTES.
+        memory_bytes: of the machine; asked for by default.
     """
 
-    def __cinit__(self, mode):
+    def __cinit__(self, mode, memory_bytes=None):
         cdef int way
         self.pinned = _PINNED[mode]
+        if memory_bytes is None:
+            memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        self.large_bytes = max(LARGE_BYTES_MIN, memory_bytes // LARGE_SHARE)
         for way in range(<int>WAYS):
             self.refused[way] = False
         self.cost = ASSUMED
@@ -59,8 +66,11 @@ cdef class WritePolicy:
         elif self.way == WAY_BUFFERED and size > SMALL_BYTES:
             if self.pinned != WAY_INTERNAL_FAULT:
                 self.way = self.pinned
-            elif at >= LARGE_BYTES and not self.refused[<int>WAY_DONTCACHE]:
+            elif at >= self.large_bytes and not self.refused[<int>WAY_DONTCACHE]:
                 # One large object must not evict what everybody else has in the cache.
+                # Up to there the cache is the cheaper way while memory is: 256 MiB took
+                # 0.36 s/GB through it and 0.45 around it from the 17th MiB on
+                # (benchmarks/end_to_end, huge-256m).
                 self.way = WAY_DONTCACHE
             elif self.cost > DEAR:
                 self.way = self._cheaper(size)

@@ -83,14 +83,15 @@ def test_what_is_refused_is_never_chosen_again() -> None:
         assert pinned.choose_way(0, MIB, 1) is WriteMode.BUFFERED
 
 
-def test_a_large_file_leaves_the_cache_alone() -> None:
-    """From its 17th MiB, whatever memory costs; only with RWF_DONTCACHE."""
-    policy = policy_that_saw(*[CHEAP] * 5)
-    ways = [policy.choose_way(at * MIB, MIB, 1) for at in range(20)]
-    assert set(ways[:16]) == {WriteMode.BUFFERED}
-    assert set(ways[16:]) == {WriteMode.DONTCACHE}
+@pytest.mark.parametrize(("memory", "large"), [(512 * MIB, 16), (2048 * MIB, 32)])
+def test_a_large_file_leaves_the_cache_alone(memory: int, large: int) -> None:
+    """Past a 64th of the memory, whatever that costs; only with RWF_DONTCACHE."""
+    policy = WritePolicy(WriteMode.AUTO, memory)
+    ways = [policy.choose_way(at * MIB, MIB, 1) for at in range(40)]
+    assert set(ways[:large]) == {WriteMode.BUFFERED}
+    assert set(ways[large:]) == {WriteMode.DONTCACHE}
     policy.tell_refused(WriteMode.DONTCACHE)
-    ways = [policy.choose_way(at * MIB, MIB, 1) for at in range(20)]
+    ways = [policy.choose_way(at * MIB, MIB, 1) for at in range(40)]
     assert set(ways) == {WriteMode.BUFFERED}
 
 

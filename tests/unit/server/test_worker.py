@@ -245,6 +245,19 @@ def test_a_connection_from_the_waiting_room_is_served(stage: Stage) -> None:
     assert stage.service.received == [REQUEST]
 
 
+def test_what_a_worker_was_woken_for_and_cannot_serve_goes_on(stage: Stage) -> None:
+    """The kernel wakes one worker for a connection, and no other one afterwards."""
+    first = stage.connect()
+    assert first.recv(100) == b"hello"
+    stage.connect()
+    peer, accepted = stage.connections.pair()
+    hand_over(stage.supervisor_end, accepted, REQUEST)
+    accepted.close()
+    first.close()  # now it has both to choose from
+    assert peer.recv(100) == b"hello"
+    assert stage.handed_over() == b""
+
+
 def test_a_peer_that_closes_at_once_is_for_the_service_to_log(stage: Stage) -> None:
     stage.connect(b"").close()
     wait_until(lambda: stage.service.received, "the end of the connection")

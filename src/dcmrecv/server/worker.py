@@ -382,9 +382,11 @@ class Worker:
         """Serve one association; False after a bug, which the service has logged."""
         if self._board.rings_when_busy():
             self._ring()
-        tls = (guest.engine,) if isinstance(guest, Secured) else ()
+        engine = guest.engine if isinstance(guest, Secured) else None
         try:
-            self._service.serve(guest.connection, guest.received, self._attention, *tls)
+            self._service.serve(
+                guest.connection, guest.received, self._attention, engine
+            )
         except Exception:
             return False
         return True

@@ -30,6 +30,7 @@ from dcmrecv.server.worker import (
     Worker,
 )
 from dcmrecv.service.association import Interrupts
+from dcmrecv.service.tls import TlsEngine
 from tests.builders.connections import DEADLINE_S, Connections, says
 from tests.builders.pdu import associate_rq
 from tests.peers.waiting import wait_until
@@ -46,7 +47,11 @@ class ScriptedService:
         self.fails = False
 
     def serve(
-        self, connection: socket.socket, received: bytes, interrupts: Interrupts
+        self,
+        connection: socket.socket,
+        received: bytes,
+        interrupts: Interrupts,
+        engine: TlsEngine | None = None,
     ) -> None:
         with connection:
             self.received.append(received)

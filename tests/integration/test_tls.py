@@ -1,13 +1,18 @@
 """TLS from the outside: real requestors, several processes, files that change."""
 
 import contextlib
+import fcntl
 import os
 import re
+import select
 import signal
 import socket
 import ssl
+import subprocess
+import termios
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +20,7 @@ from pathlib import Path
 import pynetdicom
 import pytest
 
+from dcmrecv.server.tls import PROMPT
 from tests.builders import pdu
 from tests.builders.certificates import DER, Authority, Identity, client_context
 from tests.builders.pdu import ProposedContext
@@ -25,7 +31,7 @@ from tests.builders.uids import VERIFICATION
 from tests.peers.program import Program, data_sets_below, free_port
 from tests.peers.scu import PeerGone, RawScu
 from tests.peers.senders import echoscu, storescu
-from tests.peers.tls import TlsScu, fate, secured, suites
+from tests.peers.tls import TlsScu, fate, secured, suites, temporary_key
 from tests.peers.waiting import wait_until
 
 ROOT = Authority("Root", kind="rsa2048")
@@ -144,6 +150,28 @@ def test_profiles_of_later_versions(pki: Pki, profile: str, expected: str) -> No
         assert bool(suites(program.port, *chacha)[2]) == ("mod" in profile)
 
 
+@pytest.mark.parametrize(
+    ("group", "expected"),
+    [(None, "DH, 2048 bits"), ("ffdhe3072", "DH, 3072 bits")],
+)
+def test_dh_parameters_take_effect(pki: Pki, group: str | None, expected: str) -> None:
+    """`+dp`, and what there is without it."""
+    options = [*pki.own(), "-ic"]
+    if group is not None:
+        made = subprocess.run(
+            [
+                *("openssl", "genpkey", "-genparam", "-algorithm", "DH"),
+                *("-pkeyopt", f"group:{group}"),
+            ],
+            capture_output=True,
+            check=True,
+        )
+        options += ["+dp", pki.write("dh.pem", made.stdout)]
+    with Program(options) as program:
+        suite = "DHE-RSA-AES256-GCM-SHA384"
+        assert temporary_key(program.port, suite) == expected
+
+
 # Who is welcome
 
 
@@ -240,6 +268,39 @@ def test_a_password_can_come_from_standard_input(pki: Pki, tmp_path: Path) -> No
         before_exec=lambda: void(os.dup2(os.open(typed, os.O_RDONLY), 0)),
     ) as program:
         assert fate(program.port, pki.requestor()) == "served"
+
+
+def test_a_password_can_be_typed(pki: Pki) -> None:
+    """Spec 10.1, `+ps`: asked for on the terminal, once, and not shown there."""
+    key = pki.write("locked.key", SERVER.key_bytes(password="open-sesame"))
+    _, _, certificate, *trust = pki.own()
+    ours, terminal = os.openpty()
+
+    def read_until(end: bytes) -> bytes:
+        shown = b""
+        while not shown.endswith(end):
+            assert select.select([ours], [], [], 15)[0], shown
+            shown += os.read(ours, 1_024)
+        return shown
+
+    def answer() -> bytes:
+        shown = read_until(PROMPT.encode())
+        os.write(ours, b"open-sesame\n")
+        return shown + read_until(b"\n")  # which is shown all the same
+
+    def sit_down() -> None:
+        """Make it the terminal of the new session."""
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+    with ThreadPoolExecutor(1) as user:
+        shown = user.submit(answer)
+        options = ("+tls", key, certificate, *trust, "+ps", "--arguments", "-d")
+        with Program(options, before_exec=sit_down) as program:
+            assert fate(program.port, pki.requestor()) == "served"
+            assert shown.result(15).strip() == PROMPT.encode()
+    assert "open-sesame" not in program.log() + program.output()
+    for descriptor in (ours, terminal):
+        os.close(descriptor)
 
 
 # Processes

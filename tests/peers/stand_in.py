@@ -35,6 +35,7 @@ from dcmrecv.server.listener import open_listeners
 from dcmrecv.server.startup import Prepared
 from dcmrecv.server.supervisor import Supervisor
 from dcmrecv.service.association import Interrupts, request_complete
+from dcmrecv.service.tls import TlsEngine
 
 COMMAND = (sys.executable, str(Path(__file__).resolve()))
 REQUEST = b"\x01\x00" + (4).to_bytes(4, "big") + b"ASSO"
@@ -59,7 +60,11 @@ class StandInService:
         self._temporary: Path | None = None
 
     def serve(
-        self, connection: socket.socket, received: bytes, interrupts: Interrupts
+        self,
+        connection: socket.socket,
+        received: bytes,
+        interrupts: Interrupts,
+        engine: TlsEngine | None = None,
     ) -> None:
         """Serve one connection."""
         with connection:

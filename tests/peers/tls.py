@@ -12,6 +12,8 @@ from tests.peers.scu import READ_DEADLINE_S, RawScu
 VERSIONS = ("tls1", "tls1_1", "tls1_2", "tls1_3")
 _NEW = re.compile(r"^New, .*, Cipher is (\S+)$|^ *Cipher *: (\S+)$", re.MULTILINE)
 
+_TEMPORARY_KEY = re.compile(r"^(?:Server|Peer) Temp Key: (.*)$", re.MULTILINE)
+
 
 def secured(
     port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None
@@ -54,9 +56,10 @@ def fate(port: int, context: ssl.SSLContext) -> str:
         return "closed"
 
 
-def negotiated(port: int, version: str, *arguments: str) -> str:
-    """The suite that openssl's s_client gets with a version, "" for none."""
-    done = subprocess.run(
+def _s_client(
+    port: int, version: str, *arguments: str
+) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
         [
             *("openssl", "s_client", "-connect", f"127.0.0.1:{port}", f"-{version}"),
             *("-cipher", "ALL:eNULL:@SECLEVEL=0", *arguments),
@@ -66,6 +69,18 @@ def negotiated(port: int, version: str, *arguments: str) -> str:
         timeout=READ_DEADLINE_S,
         check=False,
     )
+
+
+def temporary_key(port: int, suite: str) -> str:
+    """The key that the receiver makes for one handshake in TLS 1.2: "DH, 2048 bits"."""
+    done = _s_client(port, "tls1_2", "-cipher", suite)
+    found = _TEMPORARY_KEY.search(done.stdout.decode("utf-8", "replace"))
+    return found[1] if found else ""
+
+
+def negotiated(port: int, version: str, *arguments: str) -> str:
+    """The suite that openssl's s_client gets with a version, "" for none."""
+    done = _s_client(port, version, *arguments)
     found = _NEW.search(done.stdout.decode("utf-8", "replace"))
     suite = (found[1] or found[2]) if found else "(NONE)"
     return "" if suite in ("(NONE)", "0000") and done.returncode else suite

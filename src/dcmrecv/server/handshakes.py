@@ -178,8 +178,12 @@ class Handshakes:
 
     def fresh_s(self) -> float:
         """For how many seconds no other connection should be taken."""
-        newest_s = max((e.since_s for e in self._entries.values()), default=0.0)
-        return max(0.0, newest_s + FRESH_S - self._clock())
+        hopeful = (
+            entry.since_s
+            for entry in self._entries.values()
+            if entry.stage is not Stage.LEAVING
+        )
+        return max(0.0, max(hopeful, default=-FRESH_S) + FRESH_S - self._clock())
 
     def timeout_s(self) -> float:
         """When to call expire(), in seconds from now; there must be a connection."""

@@ -30,8 +30,8 @@ _FIRST_WORKER_ROW: Final = 3
 # Words of the control row.
 _RING_BELOW: Final = 0  # a worker that gets busy rings when fewer than this are idle
 _RING_ALWAYS: Final = 1  # not 0: every change of state rings
-_CROWDED: Final = 3  # not 0: connections wait, no worker is idle, none may be added
 _EPOCH: Final = 2  # odd while counters move from a worker's row to the totals
+_CROWDED: Final = 3  # not 0: connections wait, no worker is idle, none may be added
 
 # A reader that met this many odd epochs looks at the remains of a killed supervisor.
 _EPOCH_ATTEMPTS: Final = 1_000

@@ -211,27 +211,37 @@ class Worker:
                 self._become_idle()
 
     def _next_connection(self, ready: Set[int]) -> Guest | Secured | None:
+        guest = None
         if self._equipment.channel.fileno() in ready:
             guest = self._take_over()
             if guest is not None:
                 self._slot.set("state", WorkerState.BUSY)
-                return self._shake_hands(guest) if guest.secure else guest
         for descriptor in ready & self._listeners.keys():
             # Gone when another one before it was found shut down.
             listener = self._listeners.get(descriptor)
             connection = self._accept(listener) if listener else None
             if connection is None:
                 continue
-            # Before the next system call: two workers that get busy at the same moment
-            # must see each other in rings_when_busy().
-            self._slot.set("state", WorkerState.BUSY)
             secure = descriptor in self._equipment.secure_listeners
-            received = self._receive_request(connection, secure)
-            if received is not None:
-                guest = Guest(connection, received, secure)
-                return self._shake_hands(guest) if secure else guest
+            if guest is None:
+                guest = self._listen_to(connection, secure)
+            else:
+                # The kernel has woken only us for it, and does not do so again.
+                self._hand_to_waiting_room(connection, b"", secure)
+        if guest is None or not guest.secure:
+            return guest
+        return self._shake_hands(guest)
+
+    def _listen_to(self, connection: socket.socket, secure: bool) -> Guest | None:
+        """A connection that was just accepted, unless its peer is slow."""
+        # Before the next system call: two workers that get busy at the same moment must
+        # see each other in rings_when_busy().
+        self._slot.set("state", WorkerState.BUSY)
+        received = self._receive_request(connection, secure)
+        if received is None:
             self._slot.set("state", WorkerState.IDLE)
-        return None
+            return None
+        return Guest(connection, received, secure)
 
     def _shake_hands(self, guest: Guest) -> Guest | Secured | None:
         """Make a TLS connection ready for the service; None if nothing came of it.
@@ -372,9 +382,11 @@ class Worker:
         """Serve one association; False after a bug, which the service has logged."""
         if self._board.rings_when_busy():
             self._ring()
-        tls = (guest.engine,) if isinstance(guest, Secured) else ()
+        engine = guest.engine if isinstance(guest, Secured) else None
         try:
-            self._service.serve(guest.connection, guest.received, self._attention, *tls)
+            self._service.serve(
+                guest.connection, guest.received, self._attention, engine
+            )
         except Exception:
             return False
         return True

@@ -9,6 +9,4 @@ cdef enum:
     RECORD_BYTES_MAX = RECORD_HEADER_BYTES + PLAINTEXT_BYTES_MAX + 2048
 
 
-cdef size_t whole_records(
-    const uint8_t* data, size_t size, int* count
-) noexcept nogil
+cdef size_t first_record(const uint8_t* data, size_t size) noexcept nogil

@@ -10,37 +10,32 @@ cdef enum:
     TYPE_MAX = 24   # heartbeat
 
 
-cdef size_t whole_records(
-    const uint8_t* data, size_t size, int* count
-) noexcept nogil:
-    """How many bytes of `data` are whole records, and how many records that is.
+cdef size_t first_record(const uint8_t* data, size_t size) noexcept nogil:
+    """How long the first record is with its header; 0: it is not whole yet.
 
-    What cannot be a record is OpenSSL's to judge: it counts as one, up to the end.
+    What cannot be a record is OpenSSL's to judge: it is one, with all behind it.
     """
-    cdef size_t at = 0
     cdef size_t length
-    cdef const uint8_t* header
-    count[0] = 0
-    while size - at >= RECORD_HEADER_BYTES:
-        header = data + at
-        length = RECORD_HEADER_BYTES + ((<size_t>header[3] << 8) | header[4])
-        if (
-            header[0] < TYPE_MIN
-            or header[0] > TYPE_MAX
-            or header[1] != MAJOR_VERSION
-            or length > RECORD_BYTES_MAX
-        ):
-            length = size - at
-        elif length > size - at:
-            break
-        at += length
-        count[0] += 1
-    return at
+    if size < RECORD_HEADER_BYTES:
+        return 0
+    length = RECORD_HEADER_BYTES + ((<size_t>data[3] << 8) | data[4])
+    if (
+        data[0] < TYPE_MIN
+        or data[0] > TYPE_MAX
+        or data[1] != MAJOR_VERSION
+        or length > RECORD_BYTES_MAX
+    ):
+        return size
+    return length if length <= size else 0
 
 
 def whole_records_bytes(bytes data not None):
-    """How many bytes of `data` are whole records; see whole_records()."""
-    cdef int count
-    return whole_records(
-        <const uint8_t*><const char*>data, <size_t>len(data), &count
-    )
+    """How many bytes of `data` are whole records; see first_record()."""
+    cdef const uint8_t* records = <const uint8_t*><const char*>data
+    cdef size_t size = <size_t>len(data)
+    cdef size_t at = 0
+    cdef size_t length = first_record(records, size)
+    while length > 0:
+        at += length
+        length = first_record(records + at, size - at)
+    return at

@@ -19,8 +19,8 @@ cdef class TlsTransport(Transport):
     cdef object ssl_object          # of the engine, as are the next two
     cdef object incoming
     cdef object outgoing
-    cdef size_t whole               # bytes in front of `received` that OpenSSL may have
-    cdef int records                # in them or given already, and not read yet
+    cdef size_t taken               # bytes in front of it that OpenSSL has taken
+    cdef size_t record              # bytes of the whole record behind them, or 0
     cdef bint ended                 # the peer sends no more
     cdef bytes unsent               # for the peer
     cdef const uint8_t* unsent_at   # lent by `unsent`
@@ -32,8 +32,8 @@ cdef class TlsTransport(Transport):
     cdef bint _exchange(
         self, uint8_t* room, size_t size, const uint8_t* data, size_t data_size
     ) noexcept with gil
-    cdef TransportResult _receive_records(self) noexcept nogil
-    cdef int _give_records(self) except -1
+    cdef TransportResult _receive_record(self) noexcept nogil
+    cdef int _give_record(self) except -1
     cdef int _decrypt(self, uint8_t* room, size_t size) except -1
     cdef void _end(self) noexcept
     cdef int _collect_output(self) except -1

@@ -13,7 +13,7 @@ cimport cython
 from libc.string cimport memcpy, memmove
 
 from dcmrecv.native.fault cimport PEER_CLOSED, TLS_FAILED, clear_fault, set_fault
-from dcmrecv.ul.records cimport PLAINTEXT_BYTES_MAX, whole_records
+from dcmrecv.ul.records cimport PLAINTEXT_BYTES_MAX, first_record
 from dcmrecv.ul.transport cimport TRANSPORT_DONE, TRANSPORT_FAULT
 
 
@@ -34,8 +34,7 @@ cdef class TlsTransport(Transport):
     def _forget(self):
         self.engine = self.ssl_object = self.incoming = self.outgoing = None
         self.failure = None
-        self.received.fill = self.whole = 0
-        self.records = 0
+        self.received.fill = self.taken = self.record = 0
         self.ended = self.sealed = False
         self.unsent = b""
         self.unsent_at = NULL
@@ -47,10 +46,10 @@ cdef class TlsTransport(Transport):
         self.raw.attach(fd, timeout_s)
 
     def secure(self, engine):
-        """Use this TlsEngine, with what it has not read yet; None gives it back."""
+        """Use this TlsEngine, which has opened what it could; None gives it back."""
         cdef bytes rest
-        if self.engine is not None and self.received.fill > 0:
-            self.engine.feed(self.received.base[:self.received.fill])
+        if self.engine is not None and self.received.fill > self.taken:
+            self.engine.feed(self.received.base[self.taken:self.received.fill])
         self._forget()
         if engine is None:
             return
@@ -59,7 +58,6 @@ cdef class TlsTransport(Transport):
         self.incoming = engine.incoming
         self.outgoing = engine.outgoing
         self.ended = engine.has_ended
-        self.records = 1 if self.incoming.pending else 0
         rest = engine.take_incomplete()
         memcpy(self.received.base, <const char*>rest, <size_t>len(rest))
         self.received.fill = <size_t>len(rest)
@@ -70,7 +68,7 @@ cdef class TlsTransport(Transport):
     cdef TransportResult fill(self, iovec* iov, int count) noexcept nogil:
         cdef TransportResult result
         while True:
-            if self.records > 0:
+            if self.record > 0 or self.failure is not None:
                 if not self._exchange(
                     <uint8_t*>iov[0].iov_base, iov[0].iov_len, NULL, 0
                 ):
@@ -82,16 +80,21 @@ cdef class TlsTransport(Transport):
                 return TRANSPORT_FAULT
             result = self._flush()
             if result == TRANSPORT_DONE:
-                result = self._receive_records()
+                result = self._receive_record()
             if result != TRANSPORT_DONE:
                 return result
 
-    cdef TransportResult _receive_records(self) noexcept nogil:
-        """Receive until there is a whole record."""
+    cdef TransportResult _receive_record(self) noexcept nogil:
+        """Receive until there is a whole record, all of them used before."""
         cdef TransportResult result
         cdef iovec room
+        self.received.fill -= self.taken
+        memmove(
+            self.received.base, self.received.base + self.taken, self.received.fill
+        )
+        self.taken = 0
         self.raw.timeout_ns = self.timeout_ns
-        while self.records == 0:
+        while self.record == 0:
             room.iov_base = self.received.landing()
             room.iov_len = self.received.room()
             clear_fault(&self.raw.fault)
@@ -100,9 +103,7 @@ cdef class TlsTransport(Transport):
                 self.fault = self.raw.fault
                 return result
             self.received.fill += self.raw.filled
-            self.whole = whole_records(
-                self.received.base, self.received.fill, &self.records
-            )
+            self.record = first_record(self.received.base, self.received.fill)
         return TRANSPORT_DONE
 
     cdef TransportResult send(
@@ -157,18 +158,19 @@ cdef class TlsTransport(Transport):
             return False
         return True
 
-    cdef int _give_records(self) except -1:
-        """Give OpenSSL the whole records; what is left moves to the front."""
+    cdef int _give_record(self) except -1:
+        """Give OpenSSL the next record, one at a time: so it stays in the caches."""
         self.incoming.write(
             PyMemoryView_FromMemory(
-                <char*>self.received.base, <Py_ssize_t>self.whole, PyBUF_READ
+                <char*>self.received.base + self.taken,
+                <Py_ssize_t>self.record,
+                PyBUF_READ,
             )
         )
-        self.received.fill -= self.whole
-        memmove(
-            self.received.base, self.received.base + self.whole, self.received.fill
+        self.taken += self.record
+        self.record = first_record(
+            self.received.base + self.taken, self.received.fill - self.taken
         )
-        self.whole = 0
         return 0
 
     cdef int _decrypt(self, uint8_t* room, size_t size) except -1:
@@ -180,27 +182,24 @@ cdef class TlsTransport(Transport):
         self.filled = 0
         if self.failure is not None:
             raise self.failure
-        if self.whole > 0:
-            self._give_records()
         read = self.ssl_object.read
         try:
-            while self.records > 0 and size - self.filled >= PLAINTEXT_BYTES_MAX:
-                count = read(
-                    size - self.filled,
-                    PyMemoryView_FromMemory(
-                        <char*>room + self.filled,
-                        <Py_ssize_t>(size - self.filled),
-                        PyBUF_WRITE,
-                    ),
-                )
+            while self.record > 0 and size - self.filled >= PLAINTEXT_BYTES_MAX:
+                self._give_record()
+                try:
+                    count = read(
+                        size - self.filled,
+                        PyMemoryView_FromMemory(
+                            <char*>room + self.filled,
+                            <Py_ssize_t>(size - self.filled),
+                            PyBUF_WRITE,
+                        ),
+                    )
+                except ssl.SSLWantReadError:
+                    continue  # the record was none of data
                 if count == 0:
                     self._end()
-                    return 0
                 self.filled += count
-                self.records -= 1
-        except ssl.SSLWantReadError:
-            # Not every record was one of data.
-            self.records = 0
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
             self._end()
         except ssl.SSLError as error:
@@ -212,7 +211,7 @@ cdef class TlsTransport(Transport):
     cdef void _end(self) noexcept:
         """The peer has said that it sends no more."""
         self.ended = True
-        self.records = 0
+        self.record = 0
 
     cdef int _collect_output(self) except -1:
         """Add what OpenSSL has for the peer to `unsent`."""

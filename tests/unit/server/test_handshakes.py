@@ -252,6 +252,12 @@ def test_no_other_peer_is_wanted_while_the_newest_one_is_fresh(stage: Stage) -> 
     assert stage.handshakes.fresh_s() == 0
 
 
+def test_a_refused_peer_keeps_no_other_one_waiting(stage: Stage) -> None:
+    stage.admit(REQUEST)
+    assert len(stage.handshakes) == 1
+    assert stage.handshakes.fresh_s() == 0
+
+
 def test_the_oldest_makes_room_when_there_are_too_many(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:

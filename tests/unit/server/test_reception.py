@@ -27,6 +27,7 @@ SHUTTING_DOWN = b"\x03\x00\x00\x00\x00\x04\x00\x02\x03\x01"
 BUSY = WorkerState.BUSY
 IDLE = WorkerState.IDLE
 BOOTING = WorkerState.BOOTING
+HANDSHAKE = WorkerState.HANDSHAKE
 
 
 class Desk:
@@ -171,6 +172,75 @@ def test_below_the_limit_a_request_waits_for_the_pool_to_recover(desk: Desk) -> 
 
     wait_until(received, "the request")
     deadline_ns = desk.room.next_deadline_ns(RECOVERY_NS)
+    assert deadline_ns is not None
+    assert deadline_ns > time.monotonic_ns() + PATIENCE_NS
+
+
+# Workers in handshakes
+
+
+def wait_with(desk: Desk, *requests: bytes) -> None:
+    """Let these requests wait for a worker, in this order."""
+    for count, request in enumerate(requests, 1):
+        _, accepted = desk.connections.pair()
+        hand_over(desk.reception.worker_channel, accepted, request)
+        accepted.close()
+        wait_until(
+            lambda count=count: desk.turn(BOOTING) or desk.room.ready == count,
+            "the guest",
+        )
+
+
+def given(desk: Desk) -> bytes:
+    """What a worker finds in the channel."""
+    guest = take_over(desk.reception.worker_channel)
+    assert guest is not None
+    guest.connection.close()
+    return guest.received
+
+
+def test_workers_in_handshakes_are_given_those_who_wait(desk: Desk) -> None:
+    """One at a time, the newest first: the older ones may be stalling as well."""
+    wait_with(desk, REQUEST + b"1", REQUEST + b"2", REQUEST + b"3")
+    assert not desk.reception.is_crowded
+    for wanted in (b"3", b"2", b"1"):
+        for _ in range(2):
+            desk.turn(HANDSHAKE, BUSY)
+        assert desk.reception.is_crowded
+        assert given(desk) == REQUEST + wanted
+    desk.turn(HANDSHAKE, BUSY)
+    assert not desk.reception.is_crowded
+    assert is_empty(desk.reception.worker_channel)
+
+
+def test_with_a_queue_the_oldest_is_the_first_in_any_case() -> None:
+    """One is in the channel from the beginning."""
+    desk = Desk(queueing=True)
+    for number in (b"1", b"2", b"3"):
+        _, accepted = desk.connections.pair()
+        hand_over(desk.reception.worker_channel, accepted, REQUEST + number)
+        accepted.close()
+    wait_until(lambda: desk.turn(HANDSHAKE, BUSY) or desk.room.ready == 2, "the guests")
+    for wanted in (b"1", b"2", b"3"):
+        assert given(desk) == REQUEST + wanted
+        desk.turn(HANDSHAKE, BUSY)
+    desk.close()
+
+
+@pytest.mark.parametrize("other", [IDLE, BOOTING])
+def test_nobody_is_crowded_while_a_worker_is_idle_or_coming(
+    desk: Desk, other: WorkerState
+) -> None:
+    wait_with(desk, REQUEST)
+    desk.turn(HANDSHAKE, other)
+    assert not desk.reception.is_crowded
+
+
+def test_handshakes_are_no_reason_to_reject(desk: Desk) -> None:
+    """What waits for a worker in one has the same patience as below the limit."""
+    wait_with(desk, REQUEST, REQUEST)
+    desk.turn(HANDSHAKE, BUSY)
+    deadline_ns = desk.room.next_deadline_ns(desk.reception._patience_ns())
     assert deadline_ns is not None
     assert deadline_ns > time.monotonic_ns() + PATIENCE_NS
 

@@ -1,15 +1,20 @@
-"""The supervisor's own values; its processes are in tests/integration."""
+"""The supervisor's own values and reloading; more is in tests/integration."""
 
 import resource
+import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from dcmrecv.server.scoreboard import Counters
 from dcmrecv.server.supervisor import _describe, _raise_descriptor_limit, summary
-from tests.peers.program import free_port
+from tests.builders.profile import profile_options
+from tests.peers.program import Program, free_port
+from tests.peers.scu import RawScu
 from tests.peers.stand_in import COMMAND, DEADLINE_S
+from tests.peers.waiting import wait_until
 
 
 @pytest.fixture
@@ -62,3 +67,42 @@ def test_workers_that_cannot_start_end_the_receiver() -> None:
     assert done.returncode == 3
     assert 1 <= done.stderr.count("Worker process cannot start") <= 2
     assert "ended unexpectedly (exit code 3)" in done.stderr
+
+
+def test_after_a_reload_only_busy_workers_are_older(tmp_path: Path) -> None:
+    """They finish what they have, then they go as well."""
+    with Program((*profile_options(tmp_path), "--reload", "-v")) as program:
+        supervisor = program.process.pid
+        with RawScu(program.port) as scu:
+            scu.associate()
+            before = set(program.processes()) - {supervisor}
+            program.process.send_signal(signal.SIGHUP)
+            program.wait_for_log("Reloaded certificates and association profile")
+            wait_until(
+                lambda: len(before.intersection(program.processes())) == 1,
+                "the end of idle workers",
+            )
+            assert scu.store(bytes(10)).status == 0
+            scu.release()
+        wait_until(
+            lambda: before.isdisjoint(program.processes()), "the end of the busy one"
+        )
+    assert program.exit_code == 0
+
+
+def test_a_reload_that_fails_leaves_every_worker_alone(tmp_path: Path) -> None:
+    words = profile_options(tmp_path)
+    with Program((*words, "--reload", "-v", "--spare-workers", "1")) as program:
+        with RawScu(program.port) as scu:  # one worker is there
+            scu.associate()
+            scu.release()
+        before = set(program.processes())
+        Path(words[1]).write_text("nonsense")
+        for turn in (1, 2):
+            program.process.send_signal(signal.SIGHUP)
+            program.wait_for_log("Not reloaded, going on as before", times=turn)
+        assert before <= set(program.processes())
+        with RawScu(program.port) as scu:
+            scu.associate()
+            scu.release()
+    assert program.exit_code == 0

@@ -17,6 +17,7 @@ from dcmrecv.server.waiting_room import (
 )
 from dcmrecv.service.association import PREPARED_REJECT
 from dcmrecv.service.networks import Networks
+from dcmrecv.service.tls import BUSY_ALERT
 from tests.builders import proxy
 from tests.builders.connections import Connections, says
 from tests.builders.pdu import associate_rq, pdu
@@ -26,6 +27,7 @@ ARTIM_S = 30
 SECOND_NS = 1_000_000_000
 PATIENCE_NS = 250_000_000
 REQUEST = associate_rq()
+CLIENT_HELLO = b"\x16\x03\x01\x00\xc8" + bytes(200)
 REJECTED = b"\x03\x00\x00\x00\x00\x04\x00\x02\x03\x02"
 SHUTTING_DOWN = b"\x03\x00\x00\x00\x00\x04\x00\x02\x03\x01"
 
@@ -51,10 +53,12 @@ class Room:
             clock=lambda: self.now_ns,
         )
 
-    def guest(self, received: bytes = b"", host: str = "127.0.0.1") -> socket.socket:
+    def guest(
+        self, received: bytes = b"", host: str = "127.0.0.1", *, secure: bool = False
+    ) -> socket.socket:
         """Admit a new connection; returns the peer's end."""
         peer, accepted = self.connections.pair(host)
-        self.room.admit(accepted, received)
+        self.room.admit(accepted, received, secure)
         return peer
 
     def pass_time(self, ns: int, patience_ns: int | None = None) -> None:
@@ -99,6 +103,54 @@ def is_open(peer: socket.socket) -> bool:
         return True
     except ConnectionResetError:
         return False
+
+
+# Inside TLS
+
+
+@pytest.mark.parametrize("before", range(6))
+def test_a_client_hello_is_waited_for_and_no_byte_behind_it(
+    room: Room, before: int
+) -> None:
+    """Whole, wherever the worker has stopped reading it; then it is for a worker."""
+    peer = room.guest(CLIENT_HELLO[:before], secure=True)
+    for at in range(before, len(CLIENT_HELLO) - 1, 50):
+        room.room.serve_events()
+        peer.send(CLIENT_HELLO[at : min(at + 50, len(CLIENT_HELLO) - 1)])
+    room.room.serve_events()
+    assert room.room.ready == 0
+    peer.send(CLIENT_HELLO[-1:] + b"behind")
+    room.serve_until_ready(1)
+    taken = room.room.take_ready()
+    assert taken is not None
+    with taken.connection:
+        assert (taken.received, taken.secure) == (CLIENT_HELLO, True)
+        assert taken.connection.recv(100) == b"behind"
+
+
+@pytest.mark.parametrize("said", [b"GET /", REQUEST[:5], b"\x16\x03\x01\xff\xff"])
+def test_what_is_no_client_hello_is_for_a_worker_to_refuse(
+    room: Room, said: bytes
+) -> None:
+    room.guest(said, secure=True)
+    assert room.room.ready == 1
+
+
+def test_past_the_limit_a_tls_peer_gets_an_alert(room: Room) -> None:
+    """It would not understand an A-ASSOCIATE-RJ. RFC 8446 section 6.2: 80."""
+    peer = room.guest(CLIENT_HELLO, secure=True)
+    room.pass_time(PATIENCE_NS, PATIENCE_NS)
+    assert peer.recv(100) == BUSY_ALERT
+    assert room.totals.get("refused") == 1
+
+
+def test_a_client_hello_has_its_time_only(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer = room.guest(CLIENT_HELLO[:50], secure=True)
+    room.pass_time(ARTIM_S * SECOND_NS)
+    assert says(peer) == b""
+    assert "Could not receive association request" in caplog.text
 
 
 # Who may come in

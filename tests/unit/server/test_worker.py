@@ -30,6 +30,7 @@ from dcmrecv.server.worker import (
     Worker,
 )
 from dcmrecv.service.association import Interrupts
+from dcmrecv.service.tls import TlsEngine
 from tests.builders.connections import DEADLINE_S, Connections, says
 from tests.builders.pdu import associate_rq
 from tests.peers.waiting import wait_until
@@ -46,7 +47,11 @@ class ScriptedService:
         self.fails = False
 
     def serve(
-        self, connection: socket.socket, received: bytes, interrupts: Interrupts
+        self,
+        connection: socket.socket,
+        received: bytes,
+        interrupts: Interrupts,
+        engine: TlsEngine | None = None,
     ) -> None:
         with connection:
             self.received.append(received)
@@ -243,6 +248,19 @@ def test_a_connection_from_the_waiting_room_is_served(stage: Stage) -> None:
     accepted.close()
     assert peer.recv(100) == b"hello"
     assert stage.service.received == [REQUEST]
+
+
+def test_what_a_worker_was_woken_for_and_cannot_serve_goes_on(stage: Stage) -> None:
+    """The kernel wakes one worker for a connection, and no other one afterwards."""
+    first = stage.connect()
+    assert first.recv(100) == b"hello"
+    stage.connect()
+    peer, accepted = stage.connections.pair()
+    hand_over(stage.supervisor_end, accepted, REQUEST)
+    accepted.close()
+    first.close()  # now it has both to choose from
+    assert peer.recv(100) == b"hello"
+    assert stage.handed_over() == b""
 
 
 def test_a_peer_that_closes_at_once_is_for_the_service_to_log(stage: Stage) -> None:

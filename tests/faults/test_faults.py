@@ -76,7 +76,7 @@ HARMLESS = [
     (MODES, Call.SEND, (errno.EINTR, errno.EAGAIN, SHORT)),
     (MODES, Call.POLL, (errno.EINTR,)),
     (MODES, Call.OPENAT, (errno.EINTR,)),
-    ((BY_DATE,), Call.OPEN_BENEATH, (errno.EINTR, errno.EAGAIN)),
+    ((BY_DATE, FULL), Call.OPEN_BENEATH, (errno.EINTR, errno.EAGAIN)),
     (MODES, Call.PWRITE, (errno.EINTR, SHORT)),
     (MODES, Call.RENAMEAT, (errno.EINTR,)),
     ((NORMAL, BY_DATE), Call.PREAD, (errno.EINTR, SHORT)),

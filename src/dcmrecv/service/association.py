@@ -329,6 +329,7 @@ class _Association:
             refusal = self._entrance.judge(self.peer.address, asked.request)
             if refusal is not None:
                 self._refuse(refusal)
+                self._log_oddities(asked.oddities, {})
                 return
         try:
             if self._strict:
@@ -351,6 +352,8 @@ class _Association:
         else:
             self._accept(asked)
             self._serve_messages(asked, ahead)
+            return
+        self._log_oddities(asked.oddities, {})
 
     def _log_request(self, asked: AskedAssociation) -> None:
         request = asked.request
@@ -397,6 +400,7 @@ class _Association:
             self._log_answer(asked)
         if reject != REJECT_PROTOCOL_VERSION:
             _logger.info(wording.refusing(reject))
+            _logger.info(wording.rejected(self.peer, reject))
         self._connection.send_encoded(asked.answer)
         self._connection.linger()
 
@@ -406,6 +410,7 @@ class _Association:
         self._slot.increase("refused")
         _logger.error(wording.no_room(self.peer))
         _logger.info(wording.refusing(REJECT_CONGESTION))
+        _logger.info(wording.rejected(self.peer, REJECT_CONGESTION))
         self._connection.send(REJECT_CONGESTION)
         self._connection.linger()
 
@@ -451,7 +456,8 @@ class _Association:
                 failure = error
         finally:
             receiver.end()
-            self._log_oddities(asked.oddities)
+            of_messages = dict(zip(ODDITIES, receiver.oddities, strict=True))
+            self._log_oddities(asked.oddities, of_messages)
         if receiver.in_data_set:
             _logger.info(wording.store_received(receiver.message_id))
         if failure is None:
@@ -466,15 +472,14 @@ class _Association:
             )
         )
 
-    def _log_oddities(self, of_request: Mapping[Oddity, int]) -> None:
-        """Once for the whole association."""
-        counts = self._receiver.oddities
-        if not of_request and not any(counts):
-            return
-        self._slot.increase("tolerated", sum(of_request.values()))
-        if self._info:
-            found = {**of_request, **dict(zip(ODDITIES, counts, strict=True))}
-            _logger.info("Tolerated of %s: %s", self.peer, tolerated(found))
+    def _log_oddities(
+        self, of_request: Mapping[Oddity, int], of_messages: Mapping[Oddity, int]
+    ) -> None:
+        """Once for the whole association; those of messages have been counted."""
+        found = tolerated({**of_request, **of_messages})
+        if found:
+            self._slot.increase("tolerated", sum(of_request.values()))
+            _logger.info("Tolerated of %s: %s", self.peer, found)
 
     def _run(self) -> None:
         """Until the peer asks for release.

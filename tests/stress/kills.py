@@ -3,10 +3,10 @@
     python -m tests.stress.kills [ROUNDS [DIRECTORY]]
 
 Every tenth round kills the supervisor and some of its workers, and starts the next
-receiver on the same directory; the others kill a worker. After each: what was acknowledged is whole, nothing
-partial is visible, the next sender is served within a second; at the end of each
-receiver no process, descriptor or temporary file is left over. Ends with 1 when that
-did not hold, and prints the figures.
+receiver on the same directory; the others kill a worker. After each: what was
+acknowledged is whole, nothing partial is visible, the next sender is served within a
+second, no process, descriptor or temporary file is left over. Ends with 1 when that did
+not hold, and prints the figures.
 """
 
 import contextlib

@@ -412,7 +412,7 @@ def test_file_system_that_cannot_rename_without_replacing(patient: Patient) -> N
 def test_directory_that_cannot_be_entered_refuses(
     patient: Patient, os_errno: int
 ) -> None:
-    """Once: as long as that lasts a temporary file cannot be removed either."""
+    """Once: a temporary file that cannot be removed then goes with the next object."""
     refused = 0
     for statuses in sweep(patient, Call.OPEN_BENEATH, os_errno, lasting=False):
         assert set(statuses) == set(WORK)
@@ -420,6 +420,8 @@ def test_directory_that_cannot_be_entered_refuses(
         for uid, item in WORK.items():
             stored = statuses[uid] == SUCCESS
             assert visible.get(uid) == (item.data_set if stored else item.before)
+        assert patient.store({SMALL_UID: SMALL}) == {SMALL_UID: SUCCESS}
+        assert not any(name.startswith(".") for name in patient.files())
         refused += OUT_OF_RESOURCES in statuses.values()
     assert refused > 0
 

@@ -92,24 +92,22 @@ HARMLESS = [
     ((FULL,), Call.FSYNC, (errno.EINTR,)),
     ((GROUP,), Call.WRITE_BACK, (errno.EINTR,)),
 ]
+# What a file system may say to any step that changes it.
+FULL_OR_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 # Faults of the disk: the object is refused, the association goes on.
 DISK = [
-    (MODES, Call.OPENAT, (errno.EMFILE, errno.ENOSPC)),
-    (MODES, Call.PWRITE, (errno.ENOSPC, errno.EIO, errno.EDQUOT)),
-    (MODES, Call.CLOSE, (errno.EIO, errno.ENOSPC, errno.EINTR)),
-    (MODES, Call.RENAMEAT, (errno.ENOSPC, errno.EIO)),
+    (MODES, Call.OPENAT, (errno.EMFILE, *FULL_OR_BROKEN)),
+    (MODES, Call.PWRITE, FULL_OR_BROKEN),
+    (MODES, Call.CLOSE, (errno.EINTR, errno.EIO, errno.ENOSPC, errno.EDQUOT)),
+    (MODES, Call.RENAMEAT, FULL_OR_BROKEN),
     ((NORMAL, BY_DATE), Call.PREAD, (errno.EIO,)),
-    ((NORMAL, BY_DATE), Call.FTRUNCATE, (errno.EIO,)),
-    ((BY_DATE,), Call.MKDIRAT, (errno.EACCES, errno.ENOSPC, errno.EROFS)),
-    (MODES, Call.OPENAT, (errno.EROFS, errno.EDQUOT)),
-    (MODES, Call.PWRITE, (errno.EROFS,)),
-    (MODES, Call.CLOSE, (errno.EDQUOT,)),
-    (MODES, Call.RENAMEAT, (errno.EROFS, errno.EDQUOT)),
+    ((NORMAL, BY_DATE), Call.FTRUNCATE, (errno.EIO, errno.EROFS)),
+    ((BY_DATE,), Call.MKDIRAT, (errno.EACCES, *FULL_OR_BROKEN)),
     ((DONTCACHE,), Call.PWRITE_DONTCACHE, (errno.ENOSPC, errno.EIO)),
     ((DIRECT,), Call.PWRITE, (errno.ENOSPC, errno.EIO)),
     ((DIRECT,), Call.SET_DIRECT, (errno.EIO,)),
-    ((FULL,), Call.FDATASYNC, (errno.EIO, errno.ENOSPC)),
-    ((GROUP,), Call.WRITE_BACK, (errno.EIO, errno.EDQUOT)),
+    ((FULL,), Call.FDATASYNC, (errno.EIO, errno.ENOSPC, errno.EDQUOT)),
+    ((GROUP,), Call.WRITE_BACK, (errno.EIO, errno.ENOSPC, errno.EDQUOT)),
 ]
 # Faults of the connection: the association may end.
 CONNECTION = [
@@ -327,13 +325,14 @@ def test_connection_faults_never_break_a_promise(
     [(FULL, Call.FSYNC), (GROUP, Call.SYNCFS)],
     indirect=["patient"],
 )
+@pytest.mark.parametrize("os_errno", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
 def test_name_that_may_not_be_on_disk_is_not_acknowledged(
-    patient: Patient, call: Call, lasting: bool
+    patient: Patient, call: Call, os_errno: int, lasting: bool
 ) -> None:
     """The file has its name then, and is whole; its sender will come again."""
     refused = 0
-    for statuses in sweep(patient, call, errno.EIO, lasting=lasting):
+    for statuses in sweep(patient, call, os_errno, lasting=lasting):
         assert set(statuses) == set(WORK)
         refused += OUT_OF_RESOURCES in statuses.values()
         assert patient.files() == {uid: item.data_set for uid, item in WORK.items()}

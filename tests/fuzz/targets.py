@@ -186,7 +186,8 @@ def normalizer(data: bytes) -> None:
     """Data sets written again: the same in any split, and stable after the first time.
 
     Only group lengths may change once more: they count bytes of an odd number as they
-    came, and the second time these come padded.
+    came, and the second time these come padded. Pixel data of defined length passes,
+    as with the original, only in front of a rest that is dropped.
     """
     if len(data) < 2:
         return
@@ -197,7 +198,9 @@ def normalizer(data: bytes) -> None:
     assert written == rewriter.rewrite(_pieces(rest, data[1]), **syntax)
     if isinstance(written, bytes):
         again = rewriter.rewrite(_pieces(written, 0), **syntax)
-        assert isinstance(again, bytes)
+        if isinstance(again, str):
+            assert "must be encapsulated" in again
+            return
         assert len(again) == len(written)
         assert rewriter.rewrite(_pieces(again, 0), **syntax) == again
 

@@ -44,3 +44,10 @@ def test_a_group_length_of_an_odd_value_settles_at_the_second_writing() -> None:
     group_length = bytes.fromhex("0000 0000 00000000")
     odd = bytes.fromhex("0000 0029 01000000 06")
     TARGETS["normalizer"].run(bytes(2) + group_length + odd)
+
+
+def test_pixel_data_of_defined_length_passes_in_front_of_a_rest_only() -> None:
+    """Found by the fuzzer: written again without the rest, it is refused."""
+    encapsulated = bytes([5, 0])
+    defined = bytes.fromhex("e07f 1000 4f42 0000 02000000 ffd9")
+    TARGETS["normalizer"].run(encapsulated + defined + bytes(4))

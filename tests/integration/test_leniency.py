@@ -89,6 +89,15 @@ def test_what_is_tolerated_is_logged_once_with_its_numbers(tmp_path: Path) -> No
     assert data_sets_below(tmp_path / "out")["CT.1.2.3.4.05"] == LONG_OBJECT
 
 
+def test_what_was_odd_about_a_refused_request_is_logged_as_well() -> None:
+    with Program(["-v"]) as program, RawScu(program.port) as scu:
+        title = b"ANY".ljust(16, b"\0")
+        scu.send(pdu.associate_rq([ProposedContext(1, "9.9")], called=title))
+        assert scu.is_closed()
+        program.wait_for_log("I: Tolerated of RAW at 127.0.0.1: ")
+    assert "Association with RAW at 127.0.0.1 refused: no accept" in program.log()
+
+
 @pytest.mark.parametrize("name", STRANGE_MESSAGES)
 def test_a_strange_message_is_aborted_when_strict(tmp_path: Path, name: str) -> None:
     wire, abort = STRANGE_MESSAGES[name]

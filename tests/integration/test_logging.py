@@ -34,7 +34,7 @@ ABORT = ["I: Received Association Abort Request"]
 
 # A line that only we write, after an error: who it was, and what became of it.
 OUR_OWN = re.compile(
-    r"^E: (Association with (RAW at )?127\.0\.0\.1 (aborted|ended|refused)"
+    r"^[EI]: (Association with (RAW at )?127\.0\.0\.1 (aborted|ended|refused)"
     r"|Connection with (RAW at )?127\.0\.0\.1 ended without an association$"
     r"|C-STORE Request \(MsgID 9\) of RAW at 127\.0\.0\.1 answered with 0x)"
 )

@@ -31,7 +31,7 @@ SERIAL = ("--max-associations", "1", "--queue-associations")
 
 # Lines that only we write: who the peer was, and what it was told.
 OUR_OWN_LINES = re.compile(
-    r"^.: (Association with .* (aborted|ended): .*"
+    r"^.: (Association with .* (aborted|ended|refused): .*"
     r"|C-STORE Request \(MsgID \d+\) of .* answered with .*"
     r"|Tolerated of .*)$"
 )

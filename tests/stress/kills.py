@@ -2,11 +2,11 @@
 
     python -m tests.stress.kills [ROUNDS [DIRECTORY]]
 
-Every tenth round kills the supervisor and starts the next receiver on the same
-directory, the others kill a worker. After each: what was acknowledged is whole, nothing
-partial is visible, the next sender is served within a second; at the end of each
-receiver no process, descriptor or temporary file is left over. Ends with 1 when that
-did not hold, and prints the figures.
+Every tenth round kills the supervisor and some of its workers, and starts the next
+receiver on the same directory; the others kill a worker. After each: what was
+acknowledged is whole, nothing partial is visible, the next sender is served within a
+second, no process, descriptor or temporary file is left over. Ends with 1 when that did
+not hold, and prints the figures.
 """
 
 import contextlib
@@ -110,41 +110,52 @@ class Receiver:
 
     def kill_workers(self, rounds: int) -> None:
         """One in each round, while objects come."""
-        with Load(self._program.port) as load:
-            for _ in range(rounds):
+        for _ in range(rounds):
+            with Load(self._program.port) as load:
                 self._await_objects(load)
                 load.wait_for(self._kill_a_worker, "a worker to kill")
                 self._figures.next_sender_s.append(self._next_sender())
-                self._check_acknowledged(load)
-        self._close(load)
-        pids = self._program.processes()
-        wait_until(
-            lambda: self._count_descriptors() <= self._descriptors,
-            "the supervisor's descriptors",
-            DEADLINE_S,
-        )
-        wait_until(lambda: all(map(is_running, pids)), "the dead to be reaped")
-        wait_until(lambda: not hidden_below(self._out), "the files to go", DEADLINE_S)
+            self._check(load)
+            wait_until(
+                lambda: self._count_descriptors() <= self._descriptors,
+                "the supervisor's descriptors",
+                DEADLINE_S,
+            )
+            wait_until(
+                lambda: all(map(is_running, self._program.processes())),
+                "the dead to be reaped",
+                DEADLINE_S,
+            )
+            wait_until(
+                lambda: not hidden_below(self._out), "the files to go", DEADLINE_S
+            )
 
     def kill_the_supervisor(self) -> None:
-        """While objects come; its workers end, too."""
+        """While objects come, and some of its workers, or all; the others end."""
         with Load(self._program.port) as load:
             self._await_objects(load)
             workers = self._program.processes()[1:]
             begin_s = time.monotonic()
             self._program.process.kill()
+            for pid in random.sample(workers, random.randint(0, len(workers))):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self._program.process.wait(DEADLINE_S)
             wait_until(
                 lambda: not any(map(is_running, workers)), "workers to end", DEADLINE_S
             )
             self._figures.workers_gone_s.append(time.monotonic() - begin_s)
         self._figures.supervisors_killed += 1
-        self._close(load)
+        self._check(load)
 
-    def _close(self, load: Load) -> None:
+    def _check(self, load: Load) -> None:
         """The load has stopped: look at everything, and clear it away."""
         self._figures.lost += load.lost
-        self._check_acknowledged(load)
+        for uid, data_set in load.stored.items():
+            path = self._out / f"CT.{uid}"
+            assert parse_part10(path.read_bytes()).data_set == data_set, uid
+            path.unlink()
+        self._figures.acknowledged += len(load.stored)
         for path in self._out.glob("CT.*"):
             assert_whole(path)
             path.unlink()
@@ -153,15 +164,6 @@ class Receiver:
     def _await_objects(self, load: Load) -> None:
         wanted = random.randint(1, 8)
         load.wait_for(lambda: len(load.stored) >= wanted, "objects")
-
-    def _check_acknowledged(self, load: Load) -> None:
-        """What was acknowledged up to now is whole; it may go then."""
-        for uid in list(load.stored):
-            path = self._out / f"CT.{uid}"
-            data_set = load.stored.pop(uid)
-            assert parse_part10(path.read_bytes()).data_set == data_set, uid
-            path.unlink()
-            self._figures.acknowledged += 1
 
     def _kill_a_worker(self) -> bool:
         """SIGKILL to one that writes or, every third time, to any; False: none."""

@@ -69,6 +69,10 @@ def _associations(settings: Settings, users: int | None) -> Iterator[str]:
     security = "TLS" if settings.tls is not None else "plain TCP"
     option = "--enable-tls" if settings.tls is not None else "no --enable-tls"
     yield _line("over", f"{security}, port {network.port}", option)
+    for place in network.listen:
+        security = "TLS" if place.secure else "plain TCP"
+        where = "" if place.host is None else f" of {place.host}"
+        yield _line("  and", f"{security}, port {place.port}{where}", "--listen")
     most = f"{pool.max_associations}"
     if pool.queue_associations:
         most += ", others wait"

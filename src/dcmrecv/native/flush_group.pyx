@@ -135,8 +135,8 @@ cdef class FlushGroup:
     cdef void _wait_for_others(self, SysIo* io) noexcept nogil:
         """Give those who are likely to come a moment, as long as a flush at most.
 
-        Never for the sake of one to three senders. The wait ends when three quarters of
-        the busy ones have come: the rest is so far behind that it fills the next flush.
+        Never for the sake of one to three senders. The wait ends when nearly all of the
+        busy ones have come; a straggler finds himself in the next flush.
         """
         cdef uint64_t busy = self.words[<int>GROUP_BUSY]
         cdef uint64_t patience_ns = min(
@@ -151,6 +151,6 @@ cdef class FlushGroup:
                 load(&self.words[<int>GROUP_ARRIVED])
                 - load(&self.words[<int>GROUP_FLUSHED])
             )
-            if 4 * waiting >= 3 * busy:
+            if 8 * waiting >= 7 * busy:
                 return
             doze()

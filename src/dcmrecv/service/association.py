@@ -7,7 +7,7 @@ decisions in `ul.negotiation`.
 
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from dcmrecv.config.loglines import Lines
@@ -57,6 +57,8 @@ from dcmrecv.ul.state import Action, Event, State, pdu_event, transition
 
 # What a waiting room sends when there are too many associations.
 PREPARED_REJECT = encode(REJECT_LOCAL_LIMIT)
+
+_NOTHING_ODD = (0,) * len(ODDITIES)
 
 _RELEASE_RP = encode(ReleaseReply())
 
@@ -326,6 +328,7 @@ class _Association:
             refusal = self._entrance.judge(self.peer.address, asked.request)
             if refusal is not None:
                 self._refuse(refusal)
+                self._log_oddities(asked.oddities)
                 return
         try:
             if self._strict:
@@ -348,6 +351,8 @@ class _Association:
         else:
             self._accept(asked)
             self._serve_messages(asked, ahead)
+            return
+        self._log_oddities(asked.oddities)
 
     def _log_request(self, asked: AskedAssociation) -> None:
         request = asked.request
@@ -394,6 +399,7 @@ class _Association:
             self._log_answer(asked)
         if reject != REJECT_PROTOCOL_VERSION:
             _logger.info(wording.refusing(reject))
+            _logger.info(wording.rejected(self.peer, reject))
         self._connection.send_encoded(asked.answer)
         self._connection.linger()
 
@@ -403,6 +409,7 @@ class _Association:
         self._slot.increase("refused")
         _logger.error(wording.no_room(self.peer))
         _logger.info(wording.refusing(REJECT_CONGESTION))
+        _logger.info(wording.rejected(self.peer, REJECT_CONGESTION))
         self._connection.send(REJECT_CONGESTION)
         self._connection.linger()
 
@@ -447,7 +454,7 @@ class _Association:
             except AssociationError as error:
                 failure = error
             finally:
-                self._log_oddities(asked.oddities)
+                self._log_oddities(asked.oddities, receiver.oddities)
             if receiver.in_data_set:
                 _logger.info(wording.store_received(receiver.message_id))
             if failure is None:
@@ -464,14 +471,17 @@ class _Association:
             )
         )
 
-    def _log_oddities(self, of_request: Mapping[Oddity, int]) -> None:
-        """Once for the whole association."""
-        counts = self._receiver.oddities
-        if not of_request and not any(counts):
+    def _log_oddities(
+        self,
+        of_request: Mapping[Oddity, int],
+        of_messages: Sequence[int] = _NOTHING_ODD,
+    ) -> None:
+        """Once for the whole association; those of messages have been counted."""
+        if not of_request and not any(of_messages):
             return
         self._slot.increase("tolerated", sum(of_request.values()))
         if self._info:
-            found = {**of_request, **dict(zip(ODDITIES, counts, strict=True))}
+            found = {**of_request, **dict(zip(ODDITIES, of_messages, strict=True))}
             _logger.info("Tolerated of %s: %s", self.peer, tolerated(found))
 
     def _run(self) -> None:

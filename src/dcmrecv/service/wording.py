@@ -166,6 +166,13 @@ def refusing(reject: AssociationReject) -> str:
     return f"Refusing Association ({why})"
 
 
+def rejected(peer: Peer, reject: AssociationReject) -> str:
+    """Who it was that refusing() is about, and what he was told; a line of ours."""
+    told = f"A-ASSOCIATE-RJ {reject.result},{reject.source},{reject.reason}"
+    why = _REFUSALS.get(reject)
+    return f"Association with {peer} refused: {f'{why}, ' if why else ''}{told}"
+
+
 def max_send_pdv(max_length: int) -> tuple[int, tuple[str, ...]]:
     """How much DCMTK would put into a PDV for this peer.
 

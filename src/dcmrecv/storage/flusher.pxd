@@ -21,6 +21,7 @@ cdef class Flusher:
     cdef FlushGroup group
     cdef int root_fd            # of the output directory; the writer's
     cdef int sync_fd            # the same for reading; -1: not needed yet
+    cdef bint steps             # the kernel has no openat2(2)
     cdef char settled[FLUSHED_PATH_MAX]     # a directory whose parents are on disk
     cdef bint has_settled
 

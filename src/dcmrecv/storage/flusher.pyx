@@ -12,6 +12,7 @@ from dcmrecv.config.settings import Durability as Wanted
 
 from dcmrecv.native.flush_group cimport FlushGroup
 from dcmrecv.native.sysio cimport statfs, system_io
+from dcmrecv.storage.beneath cimport enter_directory, leave_directory
 
 cdef extern from "<fcntl.h>" nogil:
     const int O_CLOEXEC
@@ -67,6 +68,7 @@ cdef class Flusher:
         self.root_fd = -1
         self.sync_fd = -1
         self.has_settled = False
+        self.steps = False
 
     def __dealloc__(self):
         if self.sync_fd >= 0:
@@ -160,14 +162,17 @@ cdef class Flusher:
         return number
 
     cdef int _open_directory(self, const char* directory) noexcept nogil:
-        """-1 and errno when it cannot be opened; "" is the output directory."""
-        cdef const char* path = directory
+        """For reading; "" or a path that ends with "/". -1 and errno: it cannot be."""
+        cdef const char* name = NULL
         cdef int fd
-        if path[0] == 0:
-            path = b"."
+        cdef int dirfd = enter_directory(
+            self.io, self.root_fd, &self.steps, directory, &name
+        )
+        if dirfd < 0:
+            return -1
         while True:
-            fd = self.io.openat(
-                self.root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0
-            )
+            fd = self.io.openat(dirfd, b".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
             if fd >= 0 or errno != EINTR:
-                return fd
+                break
+        leave_directory(self.io, self.root_fd, dirfd)
+        return fd

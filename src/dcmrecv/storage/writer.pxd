@@ -30,6 +30,7 @@ cdef class FileWriter:
     cdef uint64_t counter       # of temporary names
     cdef int fd                 # -1: no file is open
     cdef char temporary[TEMPORARY_PATH_MAX]     # "" when there is none on disk
+    cdef char left_over[TEMPORARY_PATH_MAX]     # one that could not be removed, or ""
     cdef bint steps             # the kernel has no openat2(2)
     cdef bint links             # the file system cannot rename without replacing
     cdef Flusher flusher
@@ -76,6 +77,7 @@ cdef class FileWriter:
     cdef int _create(self, const char* directory) noexcept nogil
     cdef int _open_in(self, const char* path, int flags, mode_t mode) noexcept nogil
     cdef void _remove_temporary(self) noexcept nogil
+    cdef bint _remove(self, const char* path) noexcept nogil
     cdef int _give_name(
         self, const char* path, bint replace, bint link
     ) noexcept nogil

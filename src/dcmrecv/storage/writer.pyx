@@ -104,6 +104,7 @@ cdef class FileWriter:
         self.following = False
         self.followed = 0
         self.temporary[0] = 0
+        self.left_over[0] = 0
         if len(encoded) >= TAG_BYTES_MAX:
             raise ValueError(f"tag longer than {TAG_BYTES_MAX - 1} characters: {tag}")
         memcpy(self.tag, <const char*>encoded, <size_t>len(encoded) + 1)
@@ -137,6 +138,8 @@ cdef class FileWriter:
     cdef WriteResult open(self, const char* directory, Fault* fault) noexcept nogil:
         """Create a temporary file in `directory`, "" or a path that ends with "/"."""
         cdef int _
+        if self.left_over[0] != 0 and self._remove(self.left_over):
+            self.left_over[0] = 0
         for _ in range(CREATE_TRIES_MAX):
             self.fd = self._create(directory)
             if self.fd >= 0:
@@ -541,14 +544,21 @@ cdef class FileWriter:
         return result
 
     cdef void _remove_temporary(self) noexcept nogil:
+        """Remove the temporary file, or have it tried again before the next one."""
+        if not self._remove(self.temporary):
+            memcpy(self.left_over, self.temporary, TEMPORARY_PATH_MAX)
+        self.temporary[0] = 0
+
+    cdef bint _remove(self, const char* path) noexcept nogil:
+        """Is a temporary file gone now?"""
         cdef const char* name = NULL
         cdef int dirfd = enter_directory(
-            self.io, self.root_fd, &self.steps, self.temporary, &name
+            self.io, self.root_fd, &self.steps, path, &name
         )
-        if dirfd >= 0:
-            self.io.unlinkat(dirfd, name)
+        cdef bint gone = dirfd >= 0 and self.io.unlinkat(dirfd, name) == 0
+        gone = gone or errno == ENOENT
         leave_directory(self.io, self.root_fd, dirfd)
-        self.temporary[0] = 0
+        return gone
 
     cdef WriteResult _link(self, const char* path, Fault* fault) noexcept nogil:
         """publish() in two calls: the final name appears whole, then the other goes."""
@@ -574,8 +584,8 @@ cdef class FileWriter:
     cdef void discard(self) noexcept nogil:
         """Forget the open or unfinished file.
 
-        A temporary file that cannot be removed stays hidden under its tag, which the
-        supervisor's sweep knows.
+        A temporary file that cannot be removed, not before the next object either,
+        stays hidden under its tag, which the supervisor's sweep knows.
         """
         if self.fd >= 0:
             self.io.close(self.fd)

@@ -7,6 +7,7 @@ from dcmrecv.config.settings import (
     VERIFICATION_PROFILE,
     AccessSettings,
     AssociationProfile,
+    ListenAddress,
     NetworkSettings,
     PoolSettings,
     ProfileContext,
@@ -87,6 +88,19 @@ def test_tls_and_proxies_are_named() -> None:
     access = AccessSettings(proxies=("10.9.0.1",))
     lines = lines_of(Settings(network=NETWORK, access=access))
     assert lines["as told by the proxies"] == "10.9.0.1  (--proxy-protocol)"
+
+
+def test_every_listener_is_named() -> None:
+    places = map(ListenAddress.parse, ("tls:[::1]:2762", "*:11112"))
+    network = NetworkSettings(port=104, listen=tuple(places))
+    tls = TlsSettings(key_file="key", certificate_file="certificate")
+    text = report(Settings(network=network, tls=tls), VERIFICATION_PROFILE, None)
+    over = [line[34:] for line in text.splitlines() if ", port " in line]
+    assert over == [
+        "TLS, port 104  (--enable-tls)",
+        "TLS, port 2762 of ::1  (--listen)",
+        "plain TCP, port 11112  (--listen)",
+    ]
 
 
 def test_our_own_title_alone_is_named_by_its_option() -> None:

@@ -794,11 +794,14 @@ def test_a_lost_directory_costs_no_exception_at_the_end_of_a_period(
 def test_writers_at_the_end_of_a_period_lose_nothing(
     tmp_path: Path, reporter: Reporter
 ) -> None:
-    """Four processes pass from minute to minute at their own pace."""
+    """Four processes pass from minute to minute, all of them at the same moment."""
     inherited = daily(tmp_path / "x.log", reporter, backups=999)
+    minute_begins = FORK.Barrier(WRITERS)
 
     def write(writer: int) -> None:
         for number, line in enumerate(lines_of_writers(writer)):
+            if number % 20 == 0:
+                minute_begins.wait(DEADLINE_S)
             log_at(inherited, number / 20, line)
 
     run_processes(*(lambda w=w: write(w) for w in range(WRITERS)))

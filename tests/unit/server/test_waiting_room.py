@@ -179,22 +179,27 @@ def proxied_room() -> Iterator[Room]:
     room.close()
 
 
+def trickled(room: Room, data: bytes, **guest: str) -> bytes:
+    """Send byte by byte what is complete with the last one; returns what is given."""
+    peer = room.guest(**guest)
+    for at in range(len(data)):
+        assert room.room.ready == 0
+        peer.send(data[at : at + 1])
+        room.room.serve_events()
+    room.serve_until_ready(1)
+    taken = room.room.take_ready()
+    assert taken is not None
+    with taken[0]:
+        return taken[1]
+
+
 @pytest.mark.parametrize("header", [proxy.proxied("192.0.2.7"), proxy.local()])
 def test_a_request_behind_a_header_is_given_whole(
     proxied_room: Room, header: bytes
 ) -> None:
     """The header stays in front of it; whether it is welcome is found out later."""
     whole = header + REQUEST
-    peer = proxied_room.guest(host="127.0.0.7")
-    for at in range(len(whole)):
-        assert proxied_room.room.ready == 0
-        peer.send(whole[at : at + 1])
-        proxied_room.room.serve_events()
-    proxied_room.serve_until_ready(1)
-    taken = proxied_room.room.take_ready()
-    assert taken is not None
-    with taken[0]:
-        assert taken[1] == whole
+    assert trickled(proxied_room, whole, host="127.0.0.7") == whole
 
 
 @pytest.mark.parametrize(
@@ -231,16 +236,7 @@ def test_a_request_that_comes_in_two_parts_is_given_whole(
 
 
 def test_a_request_that_trickles_in_is_given_whole(room: Room) -> None:
-    peer = room.guest()
-    for at in range(len(REQUEST)):
-        assert room.room.ready == 0
-        peer.send(REQUEST[at : at + 1])
-        room.room.serve_events()
-    room.serve_until_ready(1)
-    taken = room.room.take_ready()
-    assert taken is not None
-    with taken[0]:
-        assert taken[1] == REQUEST
+    assert trickled(room, REQUEST) == REQUEST
 
 
 def test_the_largest_request_is_taken(room: Room) -> None:

@@ -248,9 +248,11 @@ def test_a_refused_title_is_told_in_the_words_of_later_versions(
     ):
         scu.request_association(pdu.associate_rq(CONTEXTS))
         assert scu.is_closed()
-    assert lines.lines[-1] == (
-        "I: Refusing Association (called AE title not recognized)"
-    )
+    assert lines.lines[-2:] == [
+        "I: Refusing Association (called AE title not recognized)",
+        "I: Association with RAW at 127.0.0.1 refused: called AE title not recognized, "
+        "A-ASSOCIATE-RJ 1,1,7",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -731,7 +733,7 @@ def test_a_reject_has_its_block_before_the_refusal(log: Callable[[int], Lines]) 
     words = [line[3:].strip("= ") for line in lines.lines]
     no_context = words.index("No Acceptable Presentation Contexts")
     assert words[no_context + 1] == "BEGIN A-ASSOCIATE-RJ"
-    assert words[-2:] == [
+    assert words[-3:-1] == [
         "END A-ASSOCIATE-RJ",
         "Refusing Association (no acceptable presentation contexts)",
     ]

@@ -29,6 +29,7 @@ from dcmrecv.ul.negotiation import (
     REJECT_LOCAL_LIMIT,
     REJECT_NO_CONTEXT,
 )
+from dcmrecv.ul.pdu import AssociationReject
 from tests.builders import pdu
 
 PEER = Peer("192.0.2.7", "MODALITY")
@@ -201,6 +202,24 @@ def test_every_fate_of_a_duplicate_has_its_line() -> None:
 )
 def test_a_response_is_told_by_its_status(status: int, text: str) -> None:
     assert wording.store_answered(status) == f"Sending C-STORE Response ({text})"
+
+
+@pytest.mark.parametrize(
+    ("reject", "text"),
+    [
+        (
+            REJECT_NO_CONTEXT,
+            "no acceptable presentation contexts, A-ASSOCIATE-RJ 1,1,1",
+        ),
+        (REJECT_LOCAL_LIMIT, "A-ASSOCIATE-RJ 2,3,2"),
+    ],
+)
+def test_a_rejection_names_the_peer_and_what_he_was_told(
+    reject: AssociationReject, text: str
+) -> None:
+    assert wording.rejected(PEER, reject) == (
+        f"Association with MODALITY at 192.0.2.7 refused: {text}"
+    )
 
 
 def test_a_message_block_has_what_is_known() -> None:

@@ -46,6 +46,13 @@ def test_a_group_length_of_an_odd_value_settles_at_the_second_writing() -> None:
     TARGETS["normalizer"].run(bytes(2) + group_length + odd)
 
 
+def test_a_sequence_with_the_tag_of_a_group_length_stays_whole_in_disorder() -> None:
+    """Found by the fuzzer: its length was overwritten, as if it were a number."""
+    later = bytes.fromhex("0b00 1000 4c4f 0000")
+    sequence = bytes.fromhex("0900 0000 5351 0000 00000000")
+    TARGETS["normalizer"].run(bytes([1, 0]) + later + sequence)
+
+
 def test_pixel_data_of_defined_length_passes_in_front_of_a_rest_only() -> None:
     """Found by the fuzzer: written again without the rest, it is refused."""
     encapsulated = bytes([5, 0])

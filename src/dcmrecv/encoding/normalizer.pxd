@@ -10,6 +10,7 @@ cdef enum:
     # Elements of all open items together; a data set of the standard has some hundreds.
     # 2 MiB.
     OPEN_ENTRIES_MAX = 131072
+    GROUP_LENGTH_BYTES = 12     # of the whole element, with either kind of VR
 
 
 cdef enum NormalizeResult:

@@ -492,7 +492,10 @@ cdef class Normalizer:
             while j < count and (pieces[j].tag >> 16) == (pieces[i].tag >> 16):
                 counted += pieces[j].counted
                 j += 1
-            if (pieces[i].tag & 0xFFFF) == 0:
+            # A sequence of that tag, which is longer, is no group length.
+            if (pieces[i].tag & 0xFFFF) == 0 and (
+                pieces[i].end - pieces[i].begin == GROUP_LENGTH_BYTES
+            ):
                 if not self._set_length(pieces[i].begin + 8, counted):
                     return False
             i = j

@@ -106,3 +106,12 @@ cdef class WorkerSlot:
     def increase(self, str field, uint64_t amount=1):
         """Add to a field of SLOT_FIELDS."""
         self.words[_word(field)] += amount
+
+    def count(self, str field, uint64_t value, size_t first):
+        """In how many slots of the memory, from slot `first` on, a field has a value."""
+        cdef size_t word = _word(field)
+        cdef size_t slot
+        cdef size_t found = 0
+        for slot in range(first, self.slots):
+            found += self.first[slot * SLOT_WORDS + word] == value
+        return found

@@ -5,6 +5,7 @@ action out. States that only a requestor reaches, or who asks for release himsel
 left out: a receiver never does.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -171,7 +172,7 @@ _TRANSITIONS = {
     for state, actions in _ACTIONS.items()
 }
 
-_PDU_EVENTS = {
+_PDU_EVENTS: Mapping[int, Event] = {
     PduType.ASSOCIATE_RQ: Event.ASSOCIATE_RQ,
     PduType.ASSOCIATE_AC: Event.ASSOCIATE_AC,
     PduType.ASSOCIATE_RJ: Event.ASSOCIATE_RJ,
@@ -184,10 +185,7 @@ _PDU_EVENTS = {
 
 def pdu_event(kind: int) -> Event:
     """The event that a received PDU is, by its type byte; PS3.8 section 9.3.1."""
-    try:
-        return _PDU_EVENTS[PduType(kind)]
-    except ValueError:
-        return Event.INVALID_PDU
+    return _PDU_EVENTS.get(kind, Event.INVALID_PDU)
 
 
 def transition(state: State, event: Event) -> Transition:

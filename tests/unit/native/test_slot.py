@@ -48,3 +48,13 @@ def test_seats_are_counted_over_all_slots() -> None:
     assert slots[1].take_seat(7, 9, 1) and slots[2].take_seat(6, 8, 1)
     slots[0].leave_seat()
     assert slots[0].take_seat(7, 8, 2)
+
+
+def test_slots_with_a_value_are_counted_field_by_field() -> None:
+    memory = bytearray(4 * SLOT_BYTES_SIZE)
+    for number in (0, 1, 3):
+        WorkerSlot(memory, number).set("state", 2)
+    WorkerSlot(memory, 2).set("objects", 2)
+    slot = WorkerSlot(memory, 0)
+    assert [slot.count("state", 2, first) for first in range(5)] == [3, 2, 1, 1, 0]
+    assert slot.count("state", 0, 0) == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dcmrecv.config.settings import StorageMode, StorageSettings
 from dcmrecv.native.slot import SLOT_BYTES_SIZE, WorkerSlot
+from dcmrecv.service.journal import Journal
 from dcmrecv.service.plan import AcceptedContext, AssociationPlan
 from dcmrecv.service.receiver import StoreReceiver
 from tests.builders.uids import CT_IMAGE, IMPLICIT_LE
@@ -26,6 +27,7 @@ def receiving(
     dimse_timeout_s: int | None = 10,
     received: bytes = b"",
     report: bool = True,
+    journal: Journal | None = None,
     slot: WorkerSlot | None = None,
 ) -> Iterator[tuple[socket.socket, StoreReceiver]]:
     """The peer's end of a connection and the receiver behind the other end.
@@ -62,6 +64,7 @@ def receiving(
             dimse_timeout_s=dimse_timeout_s,
             received=received,
             report=report,
+            journal=journal,
         )
         stack.callback(receiver.end)
         yield peer, receiver

@@ -79,6 +79,7 @@ class ScriptedReceiver:
     context_id: int = 1
     status: int = 0
     path: str = "./CT.1.2"
+    output_directory: str = "./"
     has_room: bool = True
     overwritten: bool = False
     duplicate: Duplicate = Duplicate.NONE

@@ -54,6 +54,7 @@ cdef enum Kind:
     SYNCFS = 17
     WRITE_BACK = 18
     OPEN_BENEATH = 19
+    WRITE = 20
 
 cdef Order* order = NULL
 cdef Py_buffer kept
@@ -141,6 +142,14 @@ cdef ssize_t faulty_pwrite(
     int fd, const void* data, size_t size, int64_t at
 ) noexcept nogil:
     return faulty_writing(PWRITE, real.pwrite, fd, data, size, at)
+
+
+cdef ssize_t faulty_write(int fd, const void* data, size_t size) noexcept nogil:
+    if not is_due(WRITE):
+        return real.write(fd, data, size)
+    if order.os_errno != 0:
+        return -1
+    return real.write(fd, data, (size + 1) // 2)
 
 
 cdef ssize_t faulty_pwrite_dontcache(
@@ -245,6 +254,7 @@ def install(str path):
     table.openat = faulty_openat
     table.pread = faulty_pread
     table.pwrite = faulty_pwrite
+    table.write = faulty_write
     table.pwrite_dontcache = faulty_pwrite_dontcache
     table.set_direct = faulty_set_direct
     table.ftruncate = faulty_ftruncate

@@ -43,6 +43,7 @@ class Call(IntEnum):
     SYNCFS = 17
     WRITE_BACK = 18
     OPEN_BENEATH = 19
+    WRITE = 20
 
 
 SHORT = 0  # instead of an errno: the call does less than it was asked to

@@ -74,6 +74,7 @@ DONTCACHE = "--bit-preserving --write-mode dontcache"
 DIRECT = "--bit-preserving --write-mode direct"
 FULL = "--series-date-subdir --durability full"
 GROUP = "--bit-preserving --durability group"
+VERBOSE = "--bit-preserving --verbose"
 
 # Faults that a receiver has to live with as if they had not happened.
 HARMLESS = [
@@ -91,6 +92,7 @@ HARMLESS = [
     ((FULL,), Call.FDATASYNC, (errno.EINTR,)),
     ((FULL,), Call.FSYNC, (errno.EINTR,)),
     ((GROUP,), Call.WRITE_BACK, (errno.EINTR,)),
+    ((VERBOSE,), Call.WRITE, (errno.EINTR, errno.EAGAIN, errno.EIO, SHORT)),
 ]
 # What a file system may say to any step that changes it.
 FULL_OR_BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -229,7 +231,7 @@ def patients(
             mode: stack.enter_context(
                 patient_for(mode, faultio, tmp_path_factory.mktemp("faults"))
             )
-            for mode in (*MODES, DONTCACHE, DIRECT, FULL, GROUP)
+            for mode in (*MODES, DONTCACHE, DIRECT, FULL, GROUP, VERBOSE)
         }
         yield found
     served_s = [taken_s for patient in found.values() for taken_s in patient.served_s]
@@ -290,7 +292,7 @@ def assert_sacred(patient: Patient, statuses: dict[str, int]) -> None:
 def test_interrupted_and_short_calls_are_repeated(
     patient: Patient, call: Call, os_errno: int
 ) -> None:
-    """EINTR, EAGAIN and short counts change nothing."""
+    """EINTR, EAGAIN and short counts change nothing, nor does a log that fails."""
     for statuses in sweep(patient, call, os_errno, lasting=False):
         assert statuses == ALL_WELL
         assert_sacred(patient, statuses)

@@ -65,6 +65,10 @@ class Layout(Protocol):
     def each_line(self) -> bool:
         """Is the second line of a message laid out like the first?"""
 
+    @property
+    def is_plain(self) -> bool:
+        """Does what stands around the message depend on the level alone?"""
+
     def format(self, record: logging.LogRecord) -> str: ...
 
 
@@ -143,7 +147,7 @@ class Appender(logging.Handler):
 
     def __init__(self, layout: Layout, reporter: Reporter, target: str) -> None:
         super().__init__()
-        self._layout = layout
+        self.layout = layout
         self._reporter = reporter
         self._target = target  # for messages
         self._faulty = False  # and somebody has been told
@@ -155,25 +159,21 @@ class Appender(logging.Handler):
     @property
     def locates(self) -> bool:
         """Does it show where in the program a record was made?"""
-        return self._layout.locates
+        return self.layout.locates
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if isinstance(record.msg, Lines):
-            self._emit_lines(record, record.msg)
-        else:
-            self._deliver(record, encode(self._layout.format(record)))
-
-    def _emit_lines(self, record: logging.LogRecord, lines: Lines) -> None:
-        if self._layout.each_line:
-            self._deliver(record, encode(self._layout.format(record)))
-            return
+    def lay_out(self, record: logging.LogRecord) -> bytes:
+        """What a record looks like."""
+        lines = record.msg
+        if not isinstance(lines, Lines) or self.layout.each_line:
+            return encode(self.layout.format(record))
         texts = []
         for record.msg in lines.messages:
-            texts.append(self._layout.format(record))
+            texts.append(self.layout.format(record))
         record.msg = lines  # for the next handler
-        self._deliver(record, encode("".join(texts)))
+        return encode("".join(texts))
 
-    def _deliver(self, record: logging.LogRecord, data: bytes) -> None:
+    def emit(self, record: logging.LogRecord) -> None:
+        data = self.lay_out(record)
         try:
             self.append(record, data)
         except OSError as error:
@@ -196,10 +196,10 @@ class ConsoleAppender(Appender):
     def __init__(self, layout: Layout, reporter: Reporter, descriptor: int) -> None:
         names = {STDOUT: "stdout", STDERR: "stderr"}
         super().__init__(layout, reporter, names.get(descriptor, str(descriptor)))
-        self._descriptor = descriptor
+        self.descriptor = descriptor
 
     def append(self, record: logging.LogRecord, data: bytes) -> None:
-        write_all(self._descriptor, data)
+        write_all(self.descriptor, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,10 +498,14 @@ class SysLogAppender(Appender):
         self._log = log
         self._facility = facility
 
-    def _emit_lines(self, record: logging.LogRecord, lines: Lines) -> None:
+    def emit(self, record: logging.LogRecord) -> None:
+        lines = record.msg
+        if not isinstance(lines, Lines):
+            super().emit(record)
+            return
         # The system logger takes one message at a time.
         for record.msg in lines.messages:
-            self._deliver(record, encode(self._layout.format(record)))
+            super().emit(record)
         record.msg = lines
 
     def append(self, record: logging.LogRecord, data: bytes) -> None:

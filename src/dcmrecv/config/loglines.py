@@ -144,6 +144,7 @@ class SimpleLayout:
 
     locates = False
     each_line = False
+    is_plain = True
 
     def format(self, record: logging.LogRecord) -> str:
         return f"{level_name(record.levelno)} - {message_of(record)}\n"
@@ -159,6 +160,7 @@ class TTCCLayout:
 
     locates = False
     each_line = False
+    is_plain = False
 
     def __init__(self, date_format: str = "", *, utc: bool = False) -> None:
         self._time = TimeFormat(date_format, utc=utc) if date_format else None
@@ -213,6 +215,7 @@ class PatternLayout:
 
     Attributes:
         each_line: as given.
+        is_plain: whether what stands around the message depends on the level alone.
 
     Source:
         Items: spec section 2.4. What becomes of mistakes: by running dcmrecv 3.6.7.
@@ -232,7 +235,7 @@ class PatternLayout:
         self._items: set[str] = set()
         self._pieces: list[str | Converter] = []
         self._parse()
-        self._plain = self._is_plain()
+        self.is_plain = self._has_plain_pieces()
         self._frames: dict[int, tuple[str, str]] = {}
 
     @property
@@ -242,7 +245,7 @@ class PatternLayout:
 
     def format(self, record: logging.LogRecord) -> str:
         message = message_of(record)
-        if self._plain:
+        if self.is_plain:
             before, after = self._frame(record)
             if self.each_line:
                 message = message.replace("\n", after + before)
@@ -251,8 +254,8 @@ class PatternLayout:
             return "".join([self._line(record, line) for line in message.split("\n")])
         return self._line(record, message)
 
-    def _is_plain(self) -> bool:
-        """Does what stands around the message depend on the level alone?"""
+    def _has_plain_pieces(self) -> bool:
+        """One message, and nothing else but the level and text."""
         converters = [piece for piece in self._pieces if not isinstance(piece, str)]
         return converters.count(_MESSAGE) == 1 and _LEVEL_OR_MESSAGE.issuperset(
             converters

@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dcmrecv.config.logappenders import STDERR, Appender, ConsoleAppender, Reporter
@@ -40,6 +41,7 @@ __all__ = [
     "TLS_LOGGER",
     "TRACE",
     "configure",
+    "shortcut",
 ]
 
 APPLICATION_LOGGER = "dcmtk.apps.dcmrecv"
@@ -90,12 +92,40 @@ class _NoAppenderHandler(logging.Handler):
         self._reporter.error("Please initialize the log4cplus system properly.")
 
     def _met_an_appender(self, record: logging.LogRecord) -> bool:
-        logger: logging.Logger | None = logging.getLogger(record.name)
-        while logger is not None:
-            if any(handler is not self for handler in logger.handlers):
-                return True
-            logger = logger.parent if logger.propagate else None
-        return False
+        return any(handler is not self for handler in _handlers_of(record.name))
+
+
+def _handlers_of(name: str) -> Iterator[logging.Handler]:
+    """Which handlers a record of this logger meets."""
+    logger: logging.Logger | None = logging.getLogger(name)
+    while logger is not None:
+        yield from logger.handlers
+        logger = logger.parent if logger.propagate else None
+
+
+def shortcut(name: str, level: int, message: object) -> tuple[int, bytes] | None:
+    """How else than with the `logging` module a message could be written.
+
+    Args:
+        name: of a logger that is enabled for the level.
+        level: of the message.
+        message: text, or Lines.
+
+    Returns:
+        The one descriptor that all of it would go to, and the bytes, which depend on
+        the message alone; None when there is no such descriptor, when they do not, or
+        when a filter decides.
+    """
+    met = [handler for handler in _handlers_of(name) if level >= handler.level]
+    appender = met[0] if len(met) == 1 else None
+    if (
+        not isinstance(appender, ConsoleAppender)
+        or not appender.layout.is_plain
+        or appender.filters
+    ):
+        return None
+    record = logging.LogRecord(name, level, "", 0, message, (), None)
+    return appender.descriptor, appender.lay_out(record)
 
 
 class _Installation:

@@ -33,7 +33,7 @@ cdef extern from "<sys/vfs.h>" nogil:
 
 cdef struct SysIo:
     # Each entry has the contract of the call whose name it bears: -1 and errno on
-    # failure. All of them are non-blocking or on regular files, except `poll`.
+    # failure. All are non-blocking or on regular files, except `poll` and `write`.
     ssize_t (*recvv)(int fd, iovec* iov, int count) noexcept nogil
     ssize_t (*send)(int fd, const void* data, size_t size) noexcept nogil
     int (*poll)(pollfd* fds, unsigned long count, int timeout_ms) noexcept nogil
@@ -42,6 +42,7 @@ cdef struct SysIo:
     int (*open_beneath)(int dirfd, const char* path, int flags) noexcept nogil
     ssize_t (*pread)(int fd, void* data, size_t size, int64_t at) noexcept nogil
     ssize_t (*pwrite)(int fd, const void* data, size_t size, int64_t at) noexcept nogil
+    ssize_t (*write)(int fd, const void* data, size_t size) noexcept nogil
     # pwrite that does not keep the pages in the cache (RWF_DONTCACHE, Linux 6.14).
     ssize_t (*pwrite_dontcache)(
         int fd, const void* data, size_t size, int64_t at

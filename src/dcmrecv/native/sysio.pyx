@@ -32,6 +32,7 @@ cdef extern from "<unistd.h>" nogil:
     int c_fsync "fsync"(int fd)
     ssize_t c_pread "pread"(int fd, void* data, size_t size, int64_t at)
     ssize_t c_pwrite "pwrite"(int fd, const void* data, size_t size, int64_t at)
+    ssize_t c_write "write"(int fd, const void* data, size_t size)
     int c_ftruncate "ftruncate"(int fd, int64_t size)
     int c_linkat "linkat"(
         int old_dirfd, const char* old_path,
@@ -149,6 +150,10 @@ cdef ssize_t _pwrite(int fd, const void* data, size_t size, int64_t at) noexcept
     return c_pwrite(fd, data, size, at)
 
 
+cdef ssize_t _write(int fd, const void* data, size_t size) noexcept nogil:
+    return c_write(fd, data, size)
+
+
 cdef ssize_t _pwrite_dontcache(
     int fd, const void* data, size_t size, int64_t at
 ) noexcept nogil:
@@ -222,6 +227,7 @@ _libc.openat = _openat
 _libc.open_beneath = _open_beneath
 _libc.pread = _pread
 _libc.pwrite = _pwrite
+_libc.write = _write
 _libc.pwrite_dontcache = _pwrite_dontcache
 _libc.set_direct = _set_direct
 _libc.fdatasync = _fdatasync

@@ -10,7 +10,6 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from dcmrecv.config.loglines import Lines
 from dcmrecv.config.logs import DATA_LOGGER, NETWORK_LOGGER
 from dcmrecv.config.settings import (
     AssociationProfile,
@@ -27,6 +26,7 @@ from dcmrecv.service import parameter_block, tls_wording, wording
 from dcmrecv.service.access import NO_SEAT, Entrance, Refusal, refused
 from dcmrecv.service.connection import Connection
 from dcmrecv.service.hosts import HostNames
+from dcmrecv.service.journal import PLACE, Journal, journal_of
 from dcmrecv.service.proxy import Proxies
 from dcmrecv.service.receiver import ODDITIES, Duplicate, Outcome, StoreReceiver
 from dcmrecv.service.requests import AskedAssociation, AssociationRequests
@@ -142,6 +142,8 @@ class AssociationService:
         self._proxies = Proxies.of(settings.access.proxies)
         self._entrance = Entrance.of(settings, slot, _logger.error)
         self._receiver = make_receiver(settings.storage, slot, temporary_tag)
+        shown = self._receiver.output_directory + PLACE
+        self._journal = journal_of(wording.routine(PLACE, shown))
 
     def serve(
         self,
@@ -179,6 +181,7 @@ class AssociationService:
             self._slot,
             self._hosts,
             self._receiver,
+            self._journal,
             owned,
             interrupts,
             self._entrance,
@@ -207,6 +210,7 @@ class _Association:
         slot: WorkerSlot,
         hosts: HostNames | None,
         receiver: StoreReceiver,
+        journal: Journal | None,
         connection: Connection,
         interrupts: Interrupts,
         entrance: Entrance | None,
@@ -230,6 +234,7 @@ class _Association:
         shown = settings.log.presentation_contexts
         self._block_level = logging.INFO if shown else logging.DEBUG
         self._blocks = _logger.isEnabledFor(self._block_level)
+        self._journal = None if self._debug else journal
         self.peer = Peer(address)
         self._called_ae_title = ""
 
@@ -444,6 +449,7 @@ class _Association:
                 dimse_timeout_s=self._network.dimse_timeout_s,
                 received=ahead,
                 report=self._info,
+                journal=self._journal,
                 strict=self._strict,
                 min_rate=self._min_rate,
                 engine=self._connection.engine,
@@ -511,13 +517,7 @@ class _Association:
         receiver = self._receiver
         path = receiver.path
         if path and receiver.is_routine and not self._debug:
-            _logger.info(
-                Lines(
-                    wording.store_received(receiver.message_id),
-                    wording.stored(path),
-                    wording.store_answered(receiver.status),
-                )
-            )
+            _logger.info(wording.routine(receiver.message_id, path))
             return
         report = StoreReport(
             message_id=receiver.message_id,

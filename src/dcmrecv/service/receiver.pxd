@@ -11,6 +11,7 @@ from dcmrecv.native.buffer cimport AlignedBuffer
 from dcmrecv.native.fault cimport Fault
 from dcmrecv.native.slot cimport WorkerSlot
 from dcmrecv.native.sysio cimport iovec
+from dcmrecv.service.journal cimport Journal
 from dcmrecv.service.plan cimport AssociationPlan
 from dcmrecv.storage.sink cimport StoreSink
 from dcmrecv.ul.pdata cimport PDataReader
@@ -33,6 +34,7 @@ cdef enum Step:
     STEP_ECHOED = 4
     STEP_INTERRUPTED = 5
     STEP_FAULT = 6
+    STEP_NOTE = 7       # STEP_GO_ON, once the journal has it
 
 
 cdef class StoreReceiver:
@@ -42,7 +44,7 @@ cdef class StoreReceiver:
     cdef PDataReader reader
     cdef StoreSink sink
     cdef WorkerSlot slot
-    cdef str output_directory
+    cdef readonly str output_directory  # as it is shown in front of a file's name
     # Bytes received and not yet read.
     cdef AlignedBuffer staging
     cdef size_t staged_at           # fill says how far they go
@@ -50,6 +52,7 @@ cdef class StoreReceiver:
     cdef AssociationPlan plan
     cdef uint32_t peer_max_pdu      # 0: no limit
     cdef bint report                # return from run() after every message
+    cdef Journal journal            # but not after routine objects; None: neither
     cdef uint64_t odd_uids          # in command sets
     # The pace of the peer inside messages, looked at once in RATE_WINDOW_S.
     cdef uint64_t min_rate          # bytes per second; 0: any

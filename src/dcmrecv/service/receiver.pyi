@@ -3,6 +3,7 @@ from enum import IntEnum
 
 from dcmrecv.config.settings import StorageSettings
 from dcmrecv.native.slot import WorkerSlot
+from dcmrecv.service.journal import Journal
 from dcmrecv.service.plan import AssociationPlan
 from dcmrecv.service.tls import TlsEngine
 from dcmrecv.ul.oddities import Oddity
@@ -24,6 +25,7 @@ class Duplicate(IntEnum):
     BOTH_DIFFER = 4
 
 class StoreReceiver:
+    output_directory: str
     def __init__(
         self, storage: StorageSettings, slot: WorkerSlot, temporary_tag: str
     ) -> None: ...
@@ -37,6 +39,7 @@ class StoreReceiver:
         dimse_timeout_s: int | None,
         received: bytes,
         report: bool,
+        journal: Journal | None = None,
         strict: bool = ...,
         min_rate: int = ...,
         engine: TlsEngine | None = None,

@@ -1,7 +1,8 @@
 """One association's messages: receive, store, answer, until something else is due.
 
 `run()` releases the GIL once around the loop; no step of an object or a PDU touches
-Python. Never logs, never negotiates: `association` does both.
+Python. Never negotiates, and logs nothing but what goes into a `journal`: `association`
+does both.
 """
 
 import os
@@ -139,7 +140,7 @@ cdef class StoreReceiver:
     def begin(
         self, AssociationPlan plan not None, *, int fd, uint32_t max_pdu,
         uint32_t peer_max_pdu, dimse_timeout_s, bytes received, bint report,
-        bint strict=False, uint64_t min_rate=0, engine=None,
+        Journal journal=None, bint strict=False, uint64_t min_rate=0, engine=None,
     ):
         """Take over a connection whose association has just been accepted.
 
@@ -152,6 +153,7 @@ cdef class StoreReceiver:
             received: bytes that came behind the A-ASSOCIATE-RQ.
             report: return from run() after every message, not only after those that
                 somebody must hear of.
+            journal: with `report`, where routine objects are noted instead.
             strict: what is illegal but harmless ends the association.
             min_rate: bytes per second that the peer must send while a message is under
                 way, on an average over RATE_WINDOW_S of waiting; 0 for any.
@@ -181,6 +183,7 @@ cdef class StoreReceiver:
         self.staged_at = 0
         self.peer_max_pdu = peer_max_pdu
         self.report = report
+        self.journal = journal
         memset(&self.command, 0, sizeof(self.command))
         self.context = 0
         self.answer_size = 0
@@ -416,10 +419,14 @@ cdef class StoreReceiver:
             self.slot.add(SLOT_FAILURES, 1)
             describe_fault(&self.sink.fault, self.comment, sizeof(self.comment))
         self._prepare_answer(status)
-        if self.report or not self._is_routine():
+        if not self._is_routine():
+            self.after_answer = STEP_STORED
+        elif not self.report:
+            self.after_answer = STEP_GO_ON
+        elif self.journal is None or self.sink.path[0] == 0:
             self.after_answer = STEP_STORED
         else:
-            self.after_answer = STEP_GO_ON
+            self.after_answer = STEP_NOTE
         return STEP_GO_ON
 
     cdef bint _is_routine(self) noexcept nogil:
@@ -448,7 +455,11 @@ cdef class StoreReceiver:
         if result == TRANSPORT_DONE:
             self.answer_size = 0
             self.slot.put(SLOT_PROGRESS_NS, self.transport.io.monotonic_ns())
-            return self.after_answer
+            if self.after_answer != STEP_NOTE:
+                return self.after_answer
+            if self.journal.note(self.command.message_id, self.sink.path):
+                return STEP_GO_ON
+            return STEP_STORED
         if result == TRANSPORT_INTERRUPTED:
             return STEP_INTERRUPTED
         self.fault = self.transport.fault

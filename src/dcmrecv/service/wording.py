@@ -10,6 +10,7 @@ import os.path
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dcmrecv.config.loglines import Lines
 from dcmrecv.dimse.status import Status
 from dcmrecv.errors import AssociationError, PeerAborted, PeerClosed
 from dcmrecv.native.fault import FaultCode
@@ -247,8 +248,8 @@ def echoed(message_id: int) -> tuple[str, str]:
     )
 
 
-def store_received(message_id: int) -> str:
-    """A C-STORE-RQ came."""
+def store_received(message_id: int | str) -> str:
+    """A C-STORE-RQ came, with this Message ID or what stands for one."""
     return f"Received C-STORE Request (MsgID {message_id})"
 
 
@@ -278,6 +279,11 @@ def stored(path: str) -> str:
 def store_answered(status: int) -> str:
     """The C-STORE-RSP went out."""
     return f"Sending C-STORE Response ({_status(status)})"
+
+
+def routine(message_id: int | str, path: str) -> Lines:
+    """All that is said of an object that is just stored."""
+    return Lines(store_received(message_id), stored(path), store_answered(0))
 
 
 def store_failed(report: StoreReport, peer: Peer) -> str:

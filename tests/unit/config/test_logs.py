@@ -22,6 +22,7 @@ from dcmrecv.config.logs import (
 )
 from dcmrecv.config.settings import LogSettings
 from dcmrecv.errors import ConfigurationError, ExitCode
+from tests.builders.loggers import loggers_kept
 
 DEADLINE_S = 60.0
 FORK = multiprocessing.get_context("fork")
@@ -38,26 +39,11 @@ network = logging.getLogger(NETWORK_LOGGER)
 data = logging.getLogger(DATA_LOGGER)
 
 
-def own_loggers() -> list[logging.Logger]:
-    """`dcmtk` and everything below it that exists."""
-    names = list(logging.root.manager.loggerDict)
-    return [logging.getLogger(n) for n in names if f"{n}.".startswith("dcmtk.")]
-
-
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    """Leave the loggers as they were found; other tests look at them too."""
-    before = [(x, x.level, x.propagate, x.handlers[:]) for x in own_loggers()]
-    yield
-    configure(LogSettings())  # closes what the test opened
-    for logger in own_loggers():
-        logger.handlers[:] = []
-        logger.setLevel(logging.NOTSET)
-        logger.propagate = True
-    for logger, level, propagate, handlers in before:
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
-        logger.propagate = propagate
+    """Whatever a test sets up is gone after it."""
+    with loggers_kept():
+        yield
 
 
 @pytest.fixture

@@ -175,6 +175,7 @@ def test_an_accepted_association_is_handed_to_the_data_plane() -> None:
         "dimse_timeout_s": 5,
         "received": ahead,
         "report": False,
+        "journal": None,
         "strict": False,
         "min_rate": 0,
         "engine": None,

@@ -1,5 +1,6 @@
 """service.receiver: one association's messages, without a process around them."""
 
+import os
 import re
 import socket
 
@@ -7,6 +8,7 @@ import pytest
 
 from dcmrecv.errors import PeerClosed, ProtocolViolation
 from dcmrecv.native.slot import SLOT_BYTES_SIZE, WorkerSlot
+from dcmrecv.service.journal import Journal
 from dcmrecv.service.receiver import Outcome
 from tests.builders import command, data_set, pdu
 from tests.builders.receiving import receiving
@@ -43,6 +45,22 @@ def test_only_what_somebody_must_hear_of_is_reported_otherwise() -> None:
         peer.sendall(pdu.message(1, command.c_echo_rq(5)) + STORE + STORE)
         assert receiver.run() is Outcome.STORED
         assert receiver.overwritten
+
+
+def test_routine_objects_are_noted_in_the_journal_and_reported_when_it_fails() -> None:
+    out, into = os.pipe2(os.O_NONBLOCK)
+    with receiving(journal=Journal(into, b"\0 is in \0\n")) as (peer, receiver):
+        again = pdu.message(1, command.c_store_rq(message_id=7), OBJECT)
+        other = pdu.message(1, command.c_store_rq("1.2.3", message_id=8), OBJECT)
+        peer.sendall(STORE + again)
+        assert receiver.run() is Outcome.STORED
+        assert (receiver.message_id, receiver.overwritten) == (7, True)
+        assert os.read(out, 4_096) == b"9 is in CT.1.2.3.4.5\n"
+        os.close(into)
+        peer.sendall(other)
+        assert receiver.run() is Outcome.STORED
+        assert (receiver.message_id, receiver.is_routine) == (8, True)
+    os.close(out)
 
 
 def test_bytes_behind_the_association_request_are_the_first_message() -> None:

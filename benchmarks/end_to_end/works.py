@@ -85,6 +85,7 @@ CONTENDERS = {
         ),
         Contender(name="ours", command=OURS, rewrites=True),
         Contender(name="ours+B", command=f"{OURS} +B", original="original+B"),
+        Contender(name="ours+B-v", command=f"{OURS} +B -v", original="original+B"),
         Contender(
             name="ours-ignore",
             command=f"{OURS} --ignore",
@@ -243,11 +244,12 @@ WORKS = {
             objects=2000,
             size=8 * KIB,
             counts_calls=True,
-            contenders=(*EVERY_MODE, "original-stock"),
+            contenders=(*_merge(EVERY_MODE, ("ours+B-v",)), "original-stock"),
             targets=(
                 Target("ours+B", CPU, "original+B", 0.55),
                 Target("ours", CPU, "original", 0.40),
                 Target("ours+B", CPU, "yardstick", 1.30),
+                Target("ours+B-v", CPU, "ours+B", 1.05),
             ),
         ),
         Work(

@@ -87,6 +87,7 @@ def test_the_original_the_yardstick_and_ours_are_compared(
         "yardstick-discard",
         "ours",
         "ours+B",
+        "ours+B-v",
         "ours-ignore",
     }
 

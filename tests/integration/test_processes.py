@@ -214,7 +214,7 @@ def test_a_worker_that_dies_costs_its_own_association_only(
         program.associate()
         bystander.obey("bye")
     # What the dead worker did is not forgotten.
-    assert "3 associations" in program.log()
+    assert "3 associations (0 refused, 1 aborted)" in program.log()
     assert "3 objects" in program.log()
 
 

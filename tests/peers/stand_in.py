@@ -106,6 +106,7 @@ class StandInService:
 
     def _obey(self, command: str) -> str:
         if command == "crash":
+            self._slot.increase("aborted")
             raise RuntimeError("told to crash")
         if command == "file":
             self._temporary = self._directory / f".dcmrecv-{self._tag}-1.part"

@@ -125,11 +125,12 @@ class Supervisor:
         self._port: int = prepared.listeners[0].getsockname()[1]
         self._policy = PoolPolicy.of(settings.pool)
         self._board = board or Scoreboard(self._policy.max_workers)
+        self._totals = self._board.totals_slot()
         self._reception = Reception(
             prepared.listeners,
             WaitingRoom(
                 artim_s=settings.network.acse_timeout_s,
-                totals=self._board.totals_slot(),
+                totals=self._totals,
                 welcome=accepted_hosts(settings.access),
                 proxies=Networks(settings.access.proxies),
                 limits=RoomLimits.for_descriptors(
@@ -473,6 +474,9 @@ class Supervisor:
             if self._shutdown is None:
                 self._begin_shutdown(signal.SIGTERM, patient=False)
         if last.state is WorkerState.BUSY:
+            if exit_code < 0:
+                # It could not count that itself.
+                self._totals.increase("aborted")
             self._dead_tags.append(child.tag)
             self._clean_up()
         elif not counters.associations:

@@ -20,7 +20,7 @@ from dcmrecv.config.option_table import SECRETS
 from dcmrecv.config.users import add_user
 from dcmrecv.errors import ConfigurationError, ExitCode, ListenError
 from dcmrecv.server.process_list import hide_values
-from dcmrecv.server.startup import examine, prepare
+from dcmrecv.server.startup import examine
 from dcmrecv.server.supervisor import Supervisor
 
 _STDOUT = 1
@@ -69,11 +69,11 @@ def main(argv: Sequence[str]) -> int:
 
     _application.debug("%s\n", HEADER)
     try:
+        examined = examine(settings)
         if invocation.given("--check-config"):
-            examined = examine(settings)
             _print(_STDOUT, report(settings, examined.profile, examined.users))
             return ExitCode.SUCCESS
-        return Supervisor(prepare(settings)).run()
+        return Supervisor(settings, examined).run()
     except (ConfigurationError, ListenError) as error:
         for detail in error.details:
             _network.error("%s", detail)

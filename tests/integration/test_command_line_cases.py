@@ -120,8 +120,9 @@ def read_cases() -> tuple[Case, ...]:
 CASES = read_cases()
 
 AT_ONCE = Difference(
-    why="DECISIONS 10: no line is lost when a signal ends the receiver. The original "
-    "holds them back in a buffer and loses them; ours, of many processes, come at once",
+    why="No row of its own in DECISIONS, but of the README's table: the original holds "
+    "lines back in a buffer and loses them at a signal. Ours come from many processes, "
+    "each of which would lose some, or mix up their order",
     exit=None,
     contains="INFO - configuring service class provider ...\n",
     stream="stdout",

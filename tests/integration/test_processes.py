@@ -7,6 +7,8 @@ import resource
 import select
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +16,27 @@ from types import TracebackType
 
 import pytest
 
-from tests.peers.program import Program, is_listening
+from tests.peers.program import Program, free_port, is_listening
 from tests.peers.stand_in import COMMAND, REQUEST, StandInScu
 from tests.peers.waiting import wait_until
 
 SUPERVISOR = 1  # a process beside the workers
+DEADLINE_S = 60
+
+# The program; listen() is followed by the signal that the first argument names.
+TOLD_WHEN_IT_LISTENS = """
+import os, signal, socket, sys
+from dcmrecv.cli import entry_point
+number = int(sys.argv.pop(1))
+signal.signal(number, signal.SIG_DFL)  # a shell's background jobs ignore SIGINT
+listen = socket.socket.listen
+def listen_and_be_told(self, backlog):
+    listen(self, backlog)
+    os.kill(os.getpid(), number)
+socket.socket.listen = listen_and_be_told
+sys.argv.insert(1, "-v")
+entry_point()
+"""
 TERMINATED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -196,7 +214,7 @@ def test_a_worker_that_dies_costs_its_own_association_only(
         program.associate()
         bystander.obey("bye")
     # What the dead worker did is not forgotten.
-    assert "3 associations" in program.log()
+    assert "3 associations (0 refused, 1 aborted)" in program.log()
     assert "3 objects" in program.log()
 
 
@@ -255,6 +273,24 @@ def test_an_idle_receiver_ends_in_peace_however_often_it_is_told() -> None:
         while program.process.poll() is None:
             program.process.send_signal(signal.SIGTERM)
         assert program.process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda n: n.name
+)
+def test_a_receiver_ends_in_peace_that_is_told_as_soon_as_it_listens(
+    number: signal.Signals,
+) -> None:
+    """Whoever waits for the port to open may want to close it at that moment."""
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD_WHEN_IT_LISTENS, str(number), str(free_port())],
+        capture_output=True,
+        timeout=DEADLINE_S,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "I: Served 0 associations" in done.stderr
 
 
 @pytest.mark.parametrize(

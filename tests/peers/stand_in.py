@@ -31,8 +31,7 @@ from dcmrecv.config.settings import (
     StorageSettings,
 )
 from dcmrecv.native.slot import WorkerSlot
-from dcmrecv.server.listener import open_listeners
-from dcmrecv.server.startup import Prepared
+from dcmrecv.server.startup import Examined
 from dcmrecv.server.supervisor import Supervisor
 from dcmrecv.service.association import Interrupts, request_complete
 from dcmrecv.service.tls import TlsEngine
@@ -107,6 +106,7 @@ class StandInService:
 
     def _obey(self, command: str) -> str:
         if command == "crash":
+            self._slot.increase("aborted")
             raise RuntimeError("told to crash")
         if command == "file":
             self._temporary = self._directory / f".dcmrecv-{self._tag}-1.part"
@@ -210,10 +210,8 @@ def main(argv: Sequence[str]) -> int:
         log=LogSettings(level="info"),
     )
     configure(settings.log)
-    prepared = Prepared(
-        settings, VERIFICATION_PROFILE, open_listeners(settings.network)
-    )
-    supervisor = Supervisor(prepared, service_factory=StandInService)
+    examined = Examined(VERIFICATION_PROFILE, users=None)
+    supervisor = Supervisor(settings, examined, service_factory=StandInService)
     supervisor._policy = replace(
         supervisor._policy, keep_idle_ns=int(options.keep_idle * 1e9)
     )

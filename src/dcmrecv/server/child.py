@@ -17,7 +17,7 @@ from dcmrecv.config.logs import configure
 from dcmrecv.config.settings import Settings
 from dcmrecv.errors import DcmrecvError
 from dcmrecv.server.scoreboard import Scoreboard
-from dcmrecv.server.startup import Prepared, prepare
+from dcmrecv.server.startup import examine
 from dcmrecv.server.supervisor import Supervisor
 
 # What Python is told to do to become this child; the argument after it is a directory
@@ -39,22 +39,17 @@ def main(argv: Sequence[str]) -> int:
     try:
         configure(settings.log)
         parent = _move_standard_input()
-        prepared = prepare(settings)
+        supervisor = Supervisor(
+            settings,
+            examine(settings),
+            board=Scoreboard(settings.pool.max_associations, board_descriptor),
+            parent=parent,
+            on_ready=lambda port: _report(report_descriptor, port),
+        )
     except DcmrecvError as error:
         _report(report_descriptor, error)
         return 1
-    supervisor = Supervisor(
-        prepared,
-        board=Scoreboard(settings.pool.max_associations, board_descriptor),
-        parent=parent,
-        on_ready=lambda: _report(report_descriptor, _port(prepared)),
-    )
     return supervisor.run()
-
-
-def _port(prepared: Prepared) -> int:
-    port: int = prepared.listeners[0].getsockname()[1]
-    return port
 
 
 def _report(descriptor: int, result: int | DcmrecvError) -> None:

@@ -21,8 +21,9 @@ class SignalPipe:
         self._read_end, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         # 64 KiB of unread signals: the first ones have said what there is to say.
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
-        for number in noted:
-            signal.signal(number, _leave_it_to_the_pipe)
+        self._before = {
+            number: signal.signal(number, _leave_it_to_the_pipe) for number in noted
+        }
 
     def fileno(self) -> int:
         """Readable when a signal was noted."""
@@ -34,6 +35,13 @@ class SignalPipe:
             return list(os.read(self._read_end, 65_536))
         except BlockingIOError:
             return []
+
+    def undo(self) -> None:
+        """Let signals do again what they did before, and close."""
+        for number, action in self._before.items():
+            signal.signal(number, action)
+        signal.set_wakeup_fd(-1)
+        self.close()
 
     def close(self) -> None:
         """Close both ends; a process that set up its own pipe no longer writes here."""

@@ -35,7 +35,7 @@ _tls = logging.getLogger(TLS_LOGGER)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the supervisor needs to serve. The listeners belong to who holds this.
+    """What the supervisor serves with. The listeners belong to who holds this.
 
     `secure_listeners` are the descriptors of those that speak TLS, with `tls_context`,
     which `tls_loader` has made.
@@ -55,38 +55,19 @@ class Examined:
 
     profile: AssociationProfile
     users: int | None
-    tls_context: ssl.SSLContext | None
-    tls_loader: TlsLoader | None
-
-
-def prepare(settings: Settings) -> Prepared:
-    """Check the settings against the machine, and listen.
-
-    Raises:
-        ConfigurationError: as examine().
-        ListenError: the port cannot be had (64).
-
-    Source:
-        spec section 3.1, steps 6 to 10.
-    """
-    examined = examine(settings)
-    listeners, secure = _listen(settings)
-    return Prepared(
-        settings,
-        examined.profile,
-        listeners,
-        secure,
-        examined.tls_context,
-        examined.tls_loader,
-    )
+    tls_context: ssl.SSLContext | None = None
+    tls_loader: TlsLoader | None = None
 
 
 def examine(settings: Settings) -> Examined:
-    """Check the settings against the machine without listening.
+    """Check the settings against the machine.
 
     Raises:
         ConfigurationError: an unusable association profile (exit code 66), output
             directory (45), TLS configuration (71) or user file (1).
+
+    Source:
+        spec section 3.1, steps 6 to 9.
     """
     _application.info("configuring service class provider ...")
     load_data_dictionary(settings.storage.mode)
@@ -104,6 +85,26 @@ def examine(settings: Settings) -> Examined:
     return Examined(profile, users, context, loader)
 
 
+def listen(settings: Settings, examined: Examined) -> Prepared:
+    """Open the ports.
+
+    Raises:
+        ListenError: one of them cannot be had (64).
+
+    Source:
+        spec section 3.1, step 10.
+    """
+    listeners, secure = _open_all(settings)
+    return Prepared(
+        settings,
+        examined.profile,
+        listeners,
+        secure,
+        examined.tls_context,
+        examined.tls_loader,
+    )
+
+
 def reload(prepared: Prepared) -> Prepared:
     """Read association profile, key, certificates and CRLs again.
 
@@ -119,7 +120,7 @@ def reload(prepared: Prepared) -> Prepared:
     return replace(prepared, profile=profile, tls_context=context)
 
 
-def _listen(
+def _open_all(
     settings: Settings,
 ) -> tuple[tuple[socket.socket, ...], frozenset[int]]:
     """Open every listener; those with TLS are named by their descriptors, too.

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 from dcmrecv.config.logs import APPLICATION_LOGGER
-from dcmrecv.config.settings import StorageMode
-from dcmrecv.errors import ConfigurationError, ExitCode
+from dcmrecv.config.settings import Settings, StorageMode
+from dcmrecv.errors import ConfigurationError, ExitCode, ListenError
 from dcmrecv.server.leftovers import (
     may_have_leftovers,
     receiver_tag,
@@ -40,7 +40,7 @@ from dcmrecv.server.pool import (
 from dcmrecv.server.reception import Reception
 from dcmrecv.server.scoreboard import Counters, Scoreboard, WorkerState, WorkerStatus
 from dcmrecv.server.signals import SignalPipe, is_ignored
-from dcmrecv.server.startup import Prepared, reload
+from dcmrecv.server.startup import Examined, listen, reload
 from dcmrecv.server.waiting_room import RoomLimits, WaitingRoom
 from dcmrecv.server.worker import (
     EXIT_ABORTED,
@@ -84,53 +84,66 @@ class _Child:
 
 
 class Supervisor:
-    """Runs a prepared receiver in this process and its children."""
+    """Runs a receiver in this process and its children."""
 
     def __init__(
         self,
-        prepared: Prepared,
+        settings: Settings,
+        examined: Examined,
         *,
         service_factory: ServiceFactory = AssociationService,
         board: Scoreboard | None = None,
         parent: int | None = None,
-        on_ready: Callable[[], None] | None = None,
+        on_ready: Callable[[int], None] | None = None,
     ) -> None:
-        """Open what is needed and note signals; takes over the listeners.
+        """Note signals and listen.
 
         Args:
-            prepared: of server.startup.
+            settings: of the whole receiver.
+            examined: what server.startup found in the files that they name.
             service_factory: makes what serves the associations, in each worker.
             board: one that somebody else reads too; made here when None.
             parent: a descriptor whose end of file means that whoever started us is
                 gone; treated as SIGTERM.
-            on_ready: called once, when the first worker waits for connections.
+            on_ready: called once, with the port, when the first worker waits for
+                connections.
+
+        Raises:
+            ListenError: the port cannot be had; signals are as before.
         """
         # First of all: whoever sees us listen may want us to end.
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self._signals = SignalPipe(
             [number for number in NOTED_SIGNALS if not is_ignored(number)]
         )
-        self._settings = prepared.settings
-        self._policy = PoolPolicy.of(prepared.settings.pool)
+        try:
+            prepared = listen(settings, examined)
+        except ListenError:
+            self._signals.undo()
+            raise
+        self._settings = settings
+        self._port: int = prepared.listeners[0].getsockname()[1]
+        self._policy = PoolPolicy.of(settings.pool)
         self._board = board or Scoreboard(self._policy.max_workers)
+        self._totals = self._board.totals_slot()
         self._reception = Reception(
             prepared.listeners,
             WaitingRoom(
-                artim_s=prepared.settings.network.acse_timeout_s,
-                totals=self._board.totals_slot(),
-                welcome=accepted_hosts(prepared.settings.access),
-                proxies=Networks(prepared.settings.access.proxies),
+                artim_s=settings.network.acse_timeout_s,
+                totals=self._totals,
+                welcome=accepted_hosts(settings.access),
+                proxies=Networks(settings.access.proxies),
                 limits=RoomLimits.for_descriptors(
                     _raise_descriptor_limit() - RESERVED_DESCRIPTORS
                 ),
             ),
-            queueing=prepared.settings.pool.queue_associations,
+            queueing=settings.pool.queue_associations,
             secure=prepared.secure_listeners,
         )
         self._doorbell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lifeline, self._lifeline_held = os.pipe2(os.O_CLOEXEC)
         self._equipment = Equipment(
-            settings=prepared.settings,
+            settings=settings,
             profile=prepared.profile,
             listeners=prepared.listeners,
             channel=self._reception.worker_channel,
@@ -264,7 +277,7 @@ class Supervisor:
             return
         self._ready = True
         if self._on_ready is not None:
-            self._on_ready()
+            self._on_ready(self._port)
 
     def _statuses(self) -> tuple[WorkerStatus, ...]:
         """The scoreboard, with what we told the workers."""
@@ -461,6 +474,9 @@ class Supervisor:
             if self._shutdown is None:
                 self._begin_shutdown(signal.SIGTERM, patient=False)
         if last.state is WorkerState.BUSY:
+            if exit_code < 0:
+                # It could not count that itself.
+                self._totals.increase("aborted")
             self._dead_tags.append(child.tag)
             self._clean_up()
         elif not counters.associations:

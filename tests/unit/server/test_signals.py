@@ -52,3 +52,19 @@ def test_ignored_signals_are_known(signals: SignalPipe) -> None:
     assert not is_ignored(signal.SIGUSR1)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     assert is_ignored(signal.SIGUSR1)
+
+
+def test_what_signals_did_before_can_be_had_again() -> None:
+    """A start that fails leaves the process as it was."""
+    before = signal.getsignal(signal.SIGUSR1)
+    wakeup = signal.set_wakeup_fd(-1)
+    try:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        pipe = SignalPipe(NOTED)
+        assert not is_ignored(signal.SIGUSR1)
+        pipe.undo()
+        assert is_ignored(signal.SIGUSR1)
+        assert signal.set_wakeup_fd(-1) == -1
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        signal.set_wakeup_fd(wakeup)

@@ -21,7 +21,7 @@ from dcmrecv.config.settings import (
     TlsSettings,
 )
 from dcmrecv.errors import ConfigurationError, ExitCode, ListenError
-from dcmrecv.server.startup import Prepared, prepare, reload
+from dcmrecv.server.startup import Prepared, examine, listen, reload
 from tests.builders.certificates import Authority
 from tests.builders.configuration import CONFIGURATION
 
@@ -62,6 +62,11 @@ def profile_file(tmp_path: Path) -> str:
     path = tmp_path / "storescp.cfg"
     path.write_bytes(CONFIGURATION)
     return str(path)
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Everything from the settings to the open ports."""
+    return listen(settings, examine(settings))
 
 
 def with_network(settings: Settings, **changes: Any) -> Settings:

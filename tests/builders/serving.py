@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from dcmrecv.config.logs import NETWORK_LOGGER
+from dcmrecv.config.logs import DATA_LOGGER, NETWORK_LOGGER
 from dcmrecv.config.settings import (
     AssociationProfile,
     LogSettings,
@@ -55,19 +55,23 @@ class Lines(logging.Handler):
 
 @contextmanager
 def logged(level: int) -> Iterator[Lines]:
-    """Turn the network log on at a level, and off again."""
-    logger = logging.getLogger(NETWORK_LOGGER)
-    level_before, propagate_before = logger.level, logger.propagate
+    """Turn the logs on that associations write, at a level, and off again."""
+    loggers = [logging.getLogger(name) for name in (NETWORK_LOGGER, DATA_LOGGER)]
+    before = [(logger.level, logger.propagate) for logger in loggers]
     lines = Lines()
-    logger.setLevel(level)
-    logger.propagate = False
-    logger.addHandler(lines)
+    for logger in loggers:
+        logger.setLevel(level)
+        logger.propagate = False
+        logger.addHandler(lines)
     try:
         yield lines
     finally:
-        logger.removeHandler(lines)
-        logger.setLevel(level_before)
-        logger.propagate = propagate_before
+        for logger, (level_before, propagate_before) in zip(
+            loggers, before, strict=True
+        ):
+            logger.removeHandler(lines)
+            logger.setLevel(level_before)
+            logger.propagate = propagate_before
 
 
 @dataclass(slots=True)

@@ -134,6 +134,54 @@ def test_reading_the_answers_does_not_miss_a_difference() -> None:
         vrs_of(b"\x08\0\x60")
 
 
+RANGES = """(0008,0000-u-FFFF)\tUL\tWholeGroup\t1\tX
+(0010-0020,0020)\tUL\tEvenGroups\t1\tX
+(0012-u-0020,4440-u-4460)\tUL\tWide\t1\tX
+(0012-u-0020,4444-4450)\tUS\tNarrow\t1\tX
+(0012-u-0040,4444-4450)\tSH\tNeitherIsInside\t1\tX
+(0011,0020-u-0030)\tUI\tCreators\t1\tX
+(0009-o-0029,"ACME",10-u-20)\tFD\tBlock\t1\tX
+(0009,"ACME",12)\tOW\tOfTheBlock\t1\tX
+(0040,A730)\tOB\tNoSequence\t1\tX
+"""
+IN_RANGES = (
+    *(0x0008_0000, 0x0008_0018, 0x0008_F001, 0x0010_0020, 0x0011_0010, 0x0011_0021),
+    *(0x0012_0020, 0x0012_4440, 0x0012_4444, 0x0013_4444, 0x0013_4445, 0x0014_0020),
+    *(0x0009_1011, 0x0009_1012, 0x0009_1021, 0x0030_4444, 0x0040_A730, 0x0020_0020),
+)
+
+
+def test_ranges_in_files_of_ones_own_mean_the_same(tmp_path: Path) -> None:
+    """DCMDICTPATH: single tags go before ranges, narrow ranges before wide ones."""
+    own = tmp_path / "own.dic"
+    own.write_text(RANGES)
+    originals = [*Path("/usr/share").glob("libdcmtk*/dicom.dic"), own]
+    values = {0x0009_0010: b"ACME"}
+    data_set = unknown_sequence(
+        IMPLICIT.item(
+            b"".join(
+                IMPLICIT.element(tag, "", values.get(tag, b""))
+                for tag in sorted((*IN_RANGES, *values))
+            )
+        )
+    )
+    found = []
+    for command, paths, output in (
+        (ORIGINAL, originals, "original"),
+        (OURS, [own], "ours"),
+    ):
+        program = storage_program(tmp_path, "-q", command=command, output=output)
+        program.environment = {"DCMDICTPATH": ":".join(map(str, paths))}
+        with program, RawScu(program.port) as scu:
+            scu.associate([ProposedContext(1, transfer_syntaxes=(uids.EXPLICIT_LE,))])
+            assert scu.store(data_set, "1.2").status == SUCCESS
+            scu.release()
+        stored_data_set = read_part10(tmp_path / output / "CT.1.2").data_set
+        found.append(vrs_of(stored_data_set))
+    assert found[1] == found[0]
+    assert len(found[0]) == len(IN_RANGES) + 2
+
+
 def test_the_originals_own_files_change_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

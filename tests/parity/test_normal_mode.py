@@ -9,6 +9,7 @@ take an hour.
 
 import os
 import random
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.builders.data_set import Encoding, deflate
 from tests.builders.mixture import mixture
 from tests.builders.part10 import parse_part10
 from tests.builders.pdu import ProposedContext
+from tests.builders.structures import nested, streams, structures
 from tests.peers.program import ORIGINAL, OURS, Program, storage_program
 from tests.peers.scu import PeerGone, RawScu
 
@@ -132,16 +134,65 @@ def test_the_same_bytes_are_stored_or_none(
 ) -> None:
     data_set = encode(context_id, random.Random(seed), wild)
     assume(len(data_set) <= PDV_MAX)
+    assert_same(contenders, context_id, data_set)
+
+
+def assert_same(
+    contenders: tuple[Contender, Contender],
+    context_id: int,
+    data_set: bytes,
+    case: str = "",
+) -> None:
+    """The same file is stored by both, or none by ours for the reason that may be."""
     original, ours = contenders
     expected, _ = original.store(context_id, data_set)
     stored, why = ours.store(context_id, data_set)
     if expected is not None and stored is None:
-        assert any(text in why for text in CUT_OFF), why
+        assert any(text in why for text in CUT_OFF), (case, why)
     elif expected is not None and stored is not None and len(data_set) > 0xFFFF:
         # Of a UID longer than any header of VR UI can say only the bytes are compared.
-        assert stored.data_set == expected.data_set
+        assert stored.data_set == expected.data_set, case
     else:
-        assert stored == expected, why
+        assert stored == expected, (case, why)
+
+
+@pytest.mark.parametrize("context_id", SYNTAXES)
+def test_every_odd_structure_is_stored_the_same_or_not_at_all(
+    contenders: tuple[Contender, Contender], context_id: int
+) -> None:
+    encoding = Encoding.of(SYNTAXES[context_id])
+    cases = {**structures(encoding), **nested(encoding)}
+    if context_id == 9:
+        cases = {case: deflate(data) for case, data in cases.items()}
+        cases.update(streams(FIRST + EXPLICIT.text(0x0010_4000, "LT", "text " * 999)))
+    for case, data_set in cases.items():
+        assert_same(contenders, context_id, data_set, case)
+
+
+def test_dcmdump_reads_what_is_stored_of_random_data_sets(
+    contenders: tuple[Contender, Contender],
+) -> None:
+    """Odd values and all, as long as no rule is broken."""
+    _, ours = contenders
+    stored = []
+    with RawScu(ours.program.port) as scu:
+        scu.associate(CONTEXTS)
+        for seed in range(100):
+            context_id = tuple(SYNTAXES)[seed % len(SYNTAXES)]
+            data_set = encode(context_id, random.Random(seed), 0)
+            uid = f"2.3.{seed}"
+            response = scu.store(data_set, uid, context_id=context_id)
+            if response.status == SUCCESS:
+                stored.append(ours.directory / f"CT.{uid}")
+        scu.release()
+    assert len(stored) > 60
+    dumps = subprocess.run(
+        ["dcmdump", "--quiet", *map(str, stored)],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert dumps.returncode == 0, dumps.stderr.decode(errors="replace")
 
 
 LONG = EXPLICIT.element(0x0042_0011, "OB", bytes(range(256)) * 1_000)

@@ -19,20 +19,27 @@ from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 from pydicom._private_dict import private_dictionaries
 
 from dcmrecv.encoding.vr_table import VrTable
+from dcmrecv.errors import ConfigurationError
 
 # Files of DCMTK's dictionary format, with ":" in between (manual page).
 DICTIONARY_PATH_VARIABLE = "DCMDICTPATH"
 
 _logger = logging.getLogger("dcmtk.dcmdata")
 
-# More groups than repeat in any one range, PS3.5 section 7.6.
-_GROUPS_MAX = 256
-_REPEATING_GROUPS = 128  # 6000 to 60FF, as of all that repeat in the standard
+# What needs no entry: private creators and group lengths. The original has ranges for
+# them, so that a range inside of one goes before it.
+_GENERIC = (
+    (range(0x0001, 0x1_0000, 2), range(0x10, 0x100)),
+    (range(0x1_0000), range(1)),
+)
 
 _NUMBERS = r"\s*[0-9A-Fa-f]{1,4}(?:-[oeuOEU])?(?:-[0-9A-Fa-f]{1,4})?\s*"
 _TAG = re.compile(
     rf'\((?P<group>{_NUMBERS}),\s*(?:"(?P<creator>[^"]*)"\s*,)?(?P<element>{_NUMBERS})\)'
 )
+
+# Tags that one line may give a private creator: its whole block in 64 groups.
+_PRIVATE_RANGE_MAX = 0x100 * 0x40
 
 UNKNOWN = "-"  # in the table of corrections: the original does not know the tag
 
@@ -50,37 +57,69 @@ _VRS = frozenset(_AMBIGUOUS.values()) | {"px", "up"}
 _VRS |= frozenset(re.findall("..", _STANDARD_VRS))
 
 
+Repeater = tuple[range, range, str]  # groups, elements, VR
+
+
 @dataclass(slots=True)
 class Dictionary:
     """What is known of tags, before it is put into a table.
 
     Attributes:
         tags: VR by tag.
-        repeaters: (tag, mask, VR); the first whose masked bits agree counts.
+        repeaters: (groups, elements, VR), for tags not in `tags`; the first that holds
+            a tag counts.
+        special: the same of private creators and group lengths.
         private_tags: VR by creator and tag, the block's number taken out.
     """
 
     tags: dict[int, str] = field(default_factory=dict)
-    repeaters: list[tuple[int, int, str]] = field(default_factory=list)
+    repeaters: list[Repeater] = field(default_factory=list)
+    special: list[Repeater] = field(default_factory=list)
     private_tags: dict[tuple[bytes, int], str] = field(default_factory=dict)
 
     def table(self) -> VrTable:
-        """The same for the data plane."""
-        return VrTable(self.tags, self.repeaters, self.private_tags)
+        """The same for the data plane.
+
+        Raises:
+            ConfigurationError: there is more than the table has room for.
+        """
+        try:
+            return VrTable(self.tags, self.repeaters, self.private_tags, self.special)
+        except ValueError as error:
+            problem = f"data dictionary of {DICTIONARY_PATH_VARIABLE}: {error}"
+            raise ConfigurationError(problem) from error
+
+    def add_range(self, groups: range, elements: range, vr: str) -> None:
+        """Add a range of tags: in the place of the same one, or before a wider one."""
+        generic = any(_within(groups, elements, other) for other in _GENERIC)
+        ranges = self.special if generic else self.repeaters
+        for number, (*other, _) in enumerate(ranges):
+            same = other == [groups, elements]
+            if same or _within(groups, elements, (other[0], other[1])):
+                ranges[number : number + same] = [(groups, elements, vr)]
+                return
+        ranges.append((groups, elements, vr))
+
+
+def _within(groups: range, elements: range, other: tuple[range, range]) -> bool:
+    """Do the bounds of a range lie inside of those of another?"""
+    return all(
+        wide[0] <= own[0] and own[-1] <= wide[-1]
+        for own, wide in zip((groups, elements), other, strict=True)
+    )
 
 
 def _plain(vr: str) -> str:
     return _AMBIGUOUS.get(vr, vr)
 
 
-def _repeater(pattern: str, vr: str) -> tuple[int, int, str]:
-    """A pattern, "60xx3000"; only even groups repeat, PS3.5 section 7.6."""
-    mask = int("".join("0" if digit == "x" else "F" for digit in pattern), 16)
-    if pattern[3] == "x":
-        mask |= 0x0001_0000
-    else:
-        mask |= 0x0000_0001
-    return int(pattern.replace("x", "0"), 16), mask, vr
+def _repeater(pattern: str, vr: str) -> Repeater:
+    """A pattern, "60xx3000"; only even numbers repeat, PS3.5 section 7.6."""
+    groups, elements = (
+        range(int(part.replace("x", "0"), 16), int(part.replace("x", "F"), 16) + 1, 2)
+        for part in (pattern[:4], pattern[4:])
+    )
+    return groups, elements, vr
 
 
 def standard_dictionary() -> Dictionary:
@@ -176,21 +215,19 @@ def _add_line(found: Dictionary, fields: list[str]) -> str | None:
         return f"bad VR field (line %d): {vr.replace('%', '%%')}"
     groups, elements = _span(tag["group"]), _span(tag["element"])
     creator = tag["creator"]
-    if len(groups) > _GROUPS_MAX:
-        return None  # group lengths and private creators, which need no entry
-    if creator is None and len(groups) == _REPEATING_GROUPS:
-        for element in elements:
-            own = groups[0] << 16 | element, 0xFF01_FFFF
-            others = [entry for entry in found.repeaters if entry[:2] != own]
-            found.repeaters = [(*own, vr), *others]
-        return None
-    for group in groups:
-        for element in elements:
-            number = group << 16 | element
-            if creator is None:
-                found.tags[number] = vr
-            else:
-                found.private_tags[creator.encode("latin-1"), number] = vr
+    single = len(groups) == len(elements) == 1
+    if creator is not None:
+        if len(groups) * len(elements) > _PRIVATE_RANGE_MAX:
+            return "range too large (line %d)"
+        for group in groups:
+            for element in elements:
+                key = creator.encode("latin-1"), group << 16 | element
+                if single or key not in found.private_tags:
+                    found.private_tags[key] = vr
+    elif single:
+        found.tags[groups[0] << 16 | elements[0]] = vr
+    elif groups and elements:
+        found.add_range(groups, elements, vr)
     return None
 
 

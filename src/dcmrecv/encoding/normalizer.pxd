@@ -26,10 +26,13 @@ cdef struct Entry:
     uint32_t tag
     uint32_t uncounted          # state of Normalizer.uncounted, modulo 2**32
     uint32_t misplaced          # state of the scanner's misplaced_fragments
+    uint32_t corrected          # state of Normalizer.corrected
 
 
 cdef struct Frame:
-    # An open item, or the data set.
+    # Of an open sequence or encapsulated pixel data:
+    bint late                   # an element of its tag or a higher one came before
+    # Of an open item, or the data set:
     int first_entry
     uint32_t last_tag           # the highest so far
     bint disordered             # some element came too late, or twice
@@ -56,8 +59,10 @@ cdef class Normalizer:
     cdef Frame frames[LEVELS_MAX + 1]
     cdef Entry* entries             # owned
     cdef int entry_count
+    cdef bint late                  # the element just entered, as of Frame.late
     cdef bint reordered             # elements have changed places, or are dropped
     cdef uint64_t uncounted         # bytes written that no group length counts
+    cdef uint32_t corrected         # group lengths of another VR than UL
 
     cdef void begin(
         self, bint explicit_vr, bint big_endian, bint encapsulated
@@ -86,13 +91,11 @@ cdef class Normalizer:
     cdef bint _enter(
         self, int depth, uint32_t tag, uint32_t misplaced
     ) noexcept nogil
+    cdef void _note_disorder(self, int depth, uint32_t tag) noexcept nogil
     cdef void _open_frame(self, int depth) noexcept nogil
     cdef bint _close_frame(self, int depth) noexcept nogil
     cdef bint _close_group(self, Frame* frame) noexcept nogil
     cdef bint _reorder(self, Frame* frame) noexcept nogil
     cdef void _take_pieces(self, const Frame* frame, Piece* pieces) noexcept nogil
-    cdef void _note_order(
-        self, const Frame* frame, const Piece* sorted
-    ) noexcept nogil
     cdef bint _count_groups(self, const Piece* pieces, int count) noexcept nogil
     cdef bint _set_length(self, uint64_t at, uint64_t value) noexcept nogil

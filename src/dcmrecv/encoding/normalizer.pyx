@@ -19,6 +19,8 @@ from dcmrecv.encoding.notes cimport (
     NOTE_GROUP_LENGTH_VR,
     NOTE_ORDER,
     NOTE_TWICE,
+    NOTES_MAX,
+    NoteKind,
 )
 from dcmrecv.encoding.order cimport Piece, Reordering
 from dcmrecv.encoding.scanner cimport (
@@ -94,6 +96,7 @@ cdef class Normalizer:
         self.entry_count = 0
         self.reordered = False
         self.uncounted = 0
+        self.corrected = 0
         self._open_frame(0)
 
     cdef NormalizeResult normalize(
@@ -150,6 +153,10 @@ cdef class Normalizer:
                 return NORMALIZE_FAULT
         if not self._close_frame(0):
             return NORMALIZE_FAULT
+        while self.corrected > 0:
+            # Found out when it is written, as with the original.
+            self.corrected -= 1
+            self.scanner.notes.add(NOTE_GROUP_LENGTH_VR, 0, 0, 0)
         self.spans.end_run(True)
         return NORMALIZE_END
 
@@ -163,6 +170,7 @@ cdef class Normalizer:
         if event == SCAN_SEQUENCE or event == SCAN_FRAGMENTS:
             if not self._enter(depth - 1, self.scanner.tag, self.scanner.misplaced):
                 return False
+            self.frames[depth].late = self.late
             if event == SCAN_SEQUENCE:
                 self._sequence(header, VR_SQ)
             else:
@@ -181,6 +189,8 @@ cdef class Normalizer:
             self._end(header, TAG_ITEM_DELIMITATION)
             return True
         if event == SCAN_END_SEQUENCE:
+            if self.frames[depth + 1].late:
+                self._note_disorder(depth, self.scanner.levels[depth + 1].last_tag)
             self._end(header, TAG_SEQUENCE_DELIMITATION)
             return True
         return False
@@ -195,6 +205,8 @@ cdef class Normalizer:
         cdef uint16_t vr = written_vr(self.scanner.vr)
         if not self._enter(self.scanner.depth, tag, 0):
             return False
+        if self.late:
+            self._note_disorder(self.scanner.depth, tag)
         if (tag & 0xFFFF) == 0:
             self._group_length()
             return True
@@ -235,8 +247,7 @@ cdef class Normalizer:
         """
         cdef Frame* frame = &self.frames[self.scanner.depth]
         cdef uint32_t nothing = 0
-        if self.scanner.vr != VR_UL:
-            self.scanner.notes.add(NOTE_GROUP_LENGTH_VR, self.scanner.tag, 0, 0)
+        self.corrected += self.scanner.vr != VR_UL
         self.spans.put_header(self.scanner.tag, VR_UL, 4)
         frame.length_at = self.spans.size
         self.spans.put(<const uint8_t*>&nothing, 4)
@@ -350,10 +361,11 @@ cdef class Normalizer:
                 OPEN_ENTRIES_MAX,
             )
             return False
-        if tag > frame.last_tag or self.entry_count == frame.first_entry:
-            frame.last_tag = tag
-        else:
+        self.late = tag <= frame.last_tag and self.entry_count > frame.first_entry
+        if self.late:
             frame.disordered = True
+        else:
+            frame.last_tag = tag
         if frame.length_at != 0 and (tag >> 16) != frame.group:
             if not self._close_group(frame):
                 return False
@@ -361,8 +373,23 @@ cdef class Normalizer:
         entry.tag = tag
         entry.uncounted = <uint32_t>self.uncounted
         entry.misplaced = self.scanner.misplaced_fragments - misplaced
+        entry.corrected = self.corrected
         self.entry_count += 1
         return True
+
+    cdef void _note_disorder(self, int depth, uint32_t tag) noexcept nogil:
+        """The last element of an item came too late, or again.
+
+        A sequence is found out at its end. Too many are only counted.
+        """
+        cdef int kind = NOTE_ORDER
+        cdef int i
+        if self.scanner.notes.count < NOTES_MAX:
+            for i in range(self.frames[depth].first_entry, self.entry_count - 1):
+                if self.entries[i].tag == tag:
+                    kind = NOTE_TWICE
+                    break
+        self.scanner.notes.add_before_group(<NoteKind>kind, tag)
 
     cdef void _open_frame(self, int depth) noexcept nogil:
         cdef Frame* frame = &self.frames[depth]
@@ -407,12 +434,12 @@ cdef class Normalizer:
             self.spans.end_run(False)
             self._take_pieces(frame, pieces)
             qsort(pieces, count, sizeof(Piece), _by_tag)
-            self._note_order(frame, pieces)
             for i in range(count):
                 if kept > 0 and pieces[kept - 1].tag == pieces[i].tag:
                     dropped += pieces[i].end - pieces[i].begin
                     dropped_counted += pieces[i].counted
                     self.scanner.misplaced_fragments -= pieces[i].misplaced
+                    self.corrected -= pieces[i].corrected
                     continue
                 pieces[kept] = pieces[i]
                 kept += 1
@@ -440,6 +467,7 @@ cdef class Normalizer:
         cdef const Entry* entry = &self.entries[frame.first_entry]
         cdef uint32_t uncounted
         cdef uint32_t misplaced
+        cdef uint32_t corrected
         cdef int i
         for i in range(count):
             pieces[i].tag = entry[i].tag
@@ -448,38 +476,18 @@ cdef class Normalizer:
                 pieces[i].end = self.spans.size
                 uncounted = <uint32_t>self.uncounted
                 misplaced = self.scanner.misplaced_fragments
+                corrected = self.corrected
             else:
                 pieces[i].end = entry[i + 1].begin
                 uncounted = entry[i + 1].uncounted
                 misplaced = entry[i + 1].misplaced
+                corrected = entry[i + 1].corrected
             pieces[i].misplaced = misplaced - entry[i].misplaced
+            pieces[i].corrected = corrected - entry[i].corrected
             pieces[i].counted = (
                 pieces[i].end - pieces[i].begin
                 - <uint32_t>(uncounted - entry[i].uncounted)
             )
-
-    cdef void _note_order(self, const Frame* frame, const Piece* sorted) noexcept nogil:
-        """Note every element that came too late, and those that came again."""
-        cdef int count = self.entry_count - frame.first_entry
-        cdef const Entry* entry = &self.entries[frame.first_entry]
-        cdef uint32_t highest = 0
-        cdef int low
-        cdef int high
-        cdef int i
-        for i in range(count):
-            if i > 0 and entry[i].tag <= highest:
-                low = 0
-                high = count
-                while low < high:
-                    if sorted[(low + high) // 2].tag < entry[i].tag:
-                        low = (low + high) // 2 + 1
-                    else:
-                        high = (low + high) // 2
-                self.scanner.notes.add(
-                    NOTE_ORDER if sorted[low].begin == entry[i].begin else NOTE_TWICE,
-                    entry[i].tag, 0, 0,
-                )
-            highest = max(highest, entry[i].tag)
 
     cdef bint _count_groups(self, const Piece* pieces, int count) noexcept nogil:
         """Set the group lengths of an item whose elements are in order now."""

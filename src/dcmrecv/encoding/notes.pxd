@@ -44,3 +44,18 @@ cdef class Notes:
             self.kept[self.count].vr = vr
             self.kept[self.count].detail = detail
         self.count += 1
+
+    cdef inline void add_before_group(
+        self, NoteKind kind, uint32_t tag
+    ) noexcept nogil:
+        """Add a note on an element, before the one on its group if that is the last."""
+        cdef bint behind = (
+            0 < self.count <= NOTES_MAX
+            and self.kept[self.count - 1].kind == NOTE_GROUP
+            and self.kept[self.count - 1].tag == tag
+        )
+        if not behind:
+            self.add(kind, tag, 0, 0)
+            return
+        self.kept[self.count - 1].kind = kind
+        self.add(NOTE_GROUP, tag, 0, 0)

@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 cdef enum:
     # Elements of disordered items that are too large to be put in order in memory.
-    # 4 MiB of the 64 that a worker may have for everything.
+    # 5 MiB of the 64 that a worker may have for everything.
     PIECES_MAX = 131072
     GROUPS_MAX = 65536          # such items of one object
     WALK_MAX = 4200             # twice the deepest nesting, and reserve
@@ -16,6 +16,7 @@ cdef struct Piece:
     uint64_t counted            # bytes that a group length counts
     uint32_t tag
     uint32_t misplaced          # encapsulated pixel data inside that has no business
+    uint32_t corrected          # group lengths inside, of another VR than UL
 
 
 cdef struct Group:

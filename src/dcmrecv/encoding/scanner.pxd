@@ -132,6 +132,7 @@ cdef class DatasetScanner:
     cdef ScanEvent _element(
         self, const uint8_t* data, size_t size, size_t* used
     ) noexcept nogil
+    cdef void _note_group(self, uint32_t tag) noexcept nogil
     cdef void _not_standard(self, uint16_t traits) noexcept nogil
     cdef ScanEvent _delimiter(self) noexcept nogil
     cdef ScanEvent _part_of_sequence(

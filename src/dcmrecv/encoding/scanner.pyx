@@ -170,6 +170,9 @@ cdef class DatasetScanner:
                 if rest[i] != 0 or self.depth > 0:
                     self.header_offset = self.offset
                     return self._fail(DATA_SET_TRUNCATED, 0)
+            if self.explicit_vr and size >= 6:
+                # Enough to see the VR of an element that begins, as observed.
+                self.notes.add(NOTE_NOT_STANDARD, 0, 0, 2)
         if self.depth > 0:
             # An item may end with the data set; a sequence must be complete.
             if level.kind != LEVEL_ITEM and (
@@ -214,6 +217,7 @@ cdef class DatasetScanner:
         cdef bint big_endian = self.big_endian and not level.implicit
         cdef uint16_t traits
         cdef uint16_t unit
+        cdef ScanEvent event
         self.header_offset = self.offset
         self.tag = load_tag(data, big_endian)
         self.header_size = 8
@@ -249,7 +253,16 @@ cdef class DatasetScanner:
             return SCAN_FAULT
         if self.vr == VR_DELIMITER:
             return self._delimiter()
-        return self._classify()
+        event = self._classify()
+        if event == SCAN_ELEMENT:
+            self._note_group(self.tag)
+        return event
+
+    cdef void _note_group(self, uint32_t tag) noexcept nogil:
+        """Behind an element, as the original does, is it one that nobody may send?"""
+        cdef uint32_t group = tag >> 16
+        if group == 2 or (group & 1 and (group <= 7 or group == 0xFFFF)):
+            self.notes.add(NOTE_GROUP, tag, 0, 0)
 
     cdef void _not_standard(self, uint16_t traits) noexcept nogil:
         """Two letters that PS3.5 has not, as the original takes them."""
@@ -328,11 +341,7 @@ cdef class DatasetScanner:
         """An element: does it hold a value, items, or fragments?"""
         cdef Level* level = &self.levels[self.depth]
         cdef bint undefined = self.length == UNDEFINED_LENGTH_VALUE
-        cdef uint32_t group = self.tag >> 16
-        cdef uint16_t vr
-        if group == 2 or (group & 1 and (group <= 7 or group == 0xFFFF)):
-            self.notes.add(NOTE_GROUP, self.tag, 0, 0)
-        vr = self._resolved(self.vr)
+        cdef uint16_t vr = self._resolved(self.vr)
         self.vr = vr
         self.misplaced = False
         if self.depth == 0 and self.tag == TAG_PIXEL_DATA and not self.pixel_data:
@@ -442,7 +451,10 @@ cdef class DatasetScanner:
         cdef Level* level = &self.levels[self.depth]
         self.creator_count = level.creators
         self.depth -= 1
-        return SCAN_END_ITEM if level.kind == LEVEL_ITEM else SCAN_END_SEQUENCE
+        if level.kind == LEVEL_ITEM:
+            return SCAN_END_ITEM
+        self._note_group(level.last_tag)
+        return SCAN_END_SEQUENCE
 
     cdef void _capture(self) noexcept nogil:
         """Keep the value of a wanted tag; of a repeated one the first (spec 8)."""

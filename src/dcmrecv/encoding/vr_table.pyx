@@ -24,6 +24,20 @@ cdef inline uint32_t _mixed_text(const uint8_t* text, size_t size) noexcept nogi
     return mixed
 
 
+cdef inline bint _holds(const Span16* span, uint16_t number) noexcept nogil:
+    return span.first <= number <= span.last and (
+        (number ^ span.first) & span.parity == 0
+    )
+
+
+cdef Span16 _span(numbers):
+    cdef Span16 span
+    span.first = numbers[0]
+    span.last = numbers[len(numbers) - 1]
+    span.parity = numbers.step - 1
+    return span
+
+
 cdef uint16_t _code(str vr) except 0:
     return <uint16_t>((ord(vr[0]) << 8) | ord(vr[1]))
 
@@ -35,14 +49,16 @@ cdef class VrTable:
 
     Args:
         tags: VR by tag.
-        repeaters: (tag, mask, VR), the first that fits counts; for tags not in `tags`.
+        repeaters: (groups, elements, VR), ranges with steps of 1 or 2; the first that
+            fits counts; for tags not in `tags`.
         private_tags: VR by private creator, group and last two digits of the element.
+        special: the same as `repeaters`, for private creators and group lengths.
 
     Raises:
         ValueError: more entries than there is room for.
     """
 
-    def __cinit__(self, tags, repeaters=(), private_tags=None):
+    def __cinit__(self, tags, repeaters=(), private_tags=None, special=()):
         memset(self.slots, 0, sizeof(self.slots))
         memset(self.private_slots, 0, sizeof(self.private_slots))
         memset(self.repeats, 0, sizeof(self.repeats))
@@ -53,21 +69,30 @@ cdef class VrTable:
         private_tags = private_tags or {}
         if len(tags) > TABLE_SLOTS // 2 or len(private_tags) > PRIVATE_SLOTS // 2:
             raise ValueError("too many tags for the table")
-        if len(repeaters) > REPEATERS_MAX:
+        if len(repeaters) + len(special) > REPEATERS_MAX:
             raise ValueError("too many repeating tags for the table")
         for tag, vr in tags.items():
             _put(self.slots, TABLE_SLOTS - 1, tag, 0, _code(vr))
-        for tag, mask, vr in repeaters:
-            self.repeaters[self.repeater_count].tag = tag
-            self.repeaters[self.repeater_count].mask = mask
-            self.repeaters[self.repeater_count].vr = _code(vr)
-            self.repeats[tag >> 24] = 1
-            self.repeater_count += 1
+        self._add_repeaters(special)
+        self.special_count = self.repeater_count
+        self._add_repeaters(repeaters)
         for (creator, tag), vr in private_tags.items():
             _put(
                 self.private_slots, PRIVATE_SLOTS - 1, tag,
                 self._number_of(creator), _code(vr),
             )
+
+    cdef int _add_repeaters(self, repeaters) except -1:
+        cdef Repeater* entry
+        for groups, elements, vr in repeaters:
+            entry = &self.repeaters[self.repeater_count]
+            entry.groups = _span(groups)
+            entry.elements = _span(elements)
+            entry.vr = _code(vr)
+            for high in range(entry.groups.first >> 8, (entry.groups.last >> 8) + 1):
+                self.repeats[<uint8_t>high] = 1
+            self.repeater_count += 1
+        return 0
 
     cdef uint16_t _number_of(self, bytes creator) except 0:
         cdef uint32_t at
@@ -90,20 +115,30 @@ cdef class VrTable:
     cdef uint16_t find(self, uint32_t tag) noexcept nogil:
         """The VR of a tag, VR_NONE when it is unknown."""
         cdef uint32_t at = _mixed(tag) & (TABLE_SLOTS - 1)
-        cdef int i
+        cdef uint16_t vr
         while self.slots[at].vr != 0:
             if self.slots[at].tag == tag:
                 return self.slots[at].vr
             at = (at + 1) & (TABLE_SLOTS - 1)
+        if self.special_count > 0:
+            vr = self._find_repeater(tag, 0, self.special_count)
+            if vr != VR_NONE:
+                return vr
         if (tag & 0xFFFF) == 0:
             return VR_UL        # a group length, PS3.5 section 7.2
         if (tag & 0x1FF00) == 0x10000 and (tag & 0xFF) >= 0x10:
             return VR_LO        # a private creator, PS3.5 section 7.8.1
         if self.repeats[tag >> 24] == 0:
             return VR_NONE
-        for i in range(self.repeater_count):
-            if (tag & self.repeaters[i].mask) == self.repeaters[i].tag:
+        return self._find_repeater(tag, self.special_count, self.repeater_count)
+
+    cdef uint16_t _find_repeater(self, uint32_t tag, int i, int end) noexcept nogil:
+        while i < end:
+            if _holds(&self.repeaters[i].groups, <uint16_t>(tag >> 16)) and (
+                _holds(&self.repeaters[i].elements, <uint16_t>(tag & 0xFFFF))
+            ):
                 return self.repeaters[i].vr
+            i += 1
         return VR_NONE
 
     cdef uint16_t find_creator(self, const uint8_t* name, size_t size) noexcept nogil:

@@ -29,6 +29,7 @@ from dcmrecv.service.hosts import HostNames
 from dcmrecv.service.journal import PLACE, Journal, journal_of
 from dcmrecv.service.proxy import Proxies
 from dcmrecv.service.receiver import ODDITIES, Duplicate, Outcome, StoreReceiver
+from dcmrecv.service.remarks import remarks
 from dcmrecv.service.requests import AskedAssociation, AssociationRequests
 from dcmrecv.service.tls import TlsEngine
 from dcmrecv.service.wording import Ending, Peer, StoreReport
@@ -536,6 +537,8 @@ class _Association:
         _logger.info(wording.store_received(report.message_id))
         if self._debug:
             _logger.debug(wording.message_block(report))
+        for line in remarks(*receiver.remarks):
+            _data_logger.warning(line)
         if overwriting and not self._bit_preserving:
             _logger.warning(wording.overwriting(report.path))
         if report.status != 0:

@@ -6,7 +6,9 @@ object, the last of which says how many more there would have been. Never logs.
 
 from collections.abc import Iterable, Iterator
 
-from pydicom._dicom_dict import DicomDictionary
+from pydicom.datadict import get_entry
+
+from dcmrecv.encoding.dictionary import default_table
 
 # By the NoteKind of encoding/notes.pxd: tag, VR, a number.
 _TEXTS = {
@@ -40,11 +42,44 @@ _TEXTS = {
 
 Remark = tuple[int, int, str, int]  # kind, tag, VR, number
 
+_UNKNOWN = "Unknown Tag & Data"
+# Not retired in PS3.6 of April 2022, as the original has it.
+_RETIRED_LATER = frozenset(
+    (
+        *(0x0038_0004, 0x0070_1807, 0x0070_1808, 0x3004_0010, 0x3004_0012),
+        *(0x3006_0085, 0x3006_0088, 0x3008_002B, 0x3010_0090),
+    )
+)
+
 
 def _name(tag: int) -> str:
     """What a tag is called, as the original calls it."""
-    entry = DicomDictionary.get(tag)
-    return entry[4] if entry else "Unknown Tag & Data"
+    group, element = tag >> 16, tag & 0xFFFF
+    if group & 1:
+        illegal = group <= 7
+        if element == 0:
+            return "IllegalGroupLength" if illegal else "PrivateGroupLength"
+        if 0x10 <= element <= 0xFF:
+            return "IllegalPrivateCreator" if illegal else "PrivateCreator"
+        return _UNKNOWN
+    if element == 0 and group > 2:
+        return "GenericGroupLength"
+    if default_table().vr_of(tag) is None:
+        return _UNKNOWN
+    try:
+        _, _, _, retired, keyword = get_entry(tag)
+    except KeyError:
+        return _UNKNOWN
+    if retired and tag not in _RETIRED_LATER:
+        return f"RETIRED_{keyword}"
+    return keyword or _UNKNOWN
+
+
+def _shown(tag: int) -> str:
+    """The number of a tag; the highest one is none with the original."""
+    if tag == 0xFFFF_FFFF:
+        return "(????,????)"
+    return f"({tag >> 16:04x},{tag & 0xFFFF:04x})"
 
 
 def remarks(count: int, found: Iterable[Remark]) -> Iterator[str]:
@@ -58,7 +93,7 @@ def remarks(count: int, found: Iterable[Remark]) -> Iterator[str]:
     for kind, tag, vr, detail in found:
         told += 1
         yield _TEXTS[kind].format(
-            tag=f"({tag >> 16:04x},{tag & 0xFFFF:04x})",
+            tag=_shown(tag),
             vr=vr,
             shown="".join(c if 32 <= ord(c) < 127 else " " for c in vr),
             code="\\".join(f"{ord(c):02x}" for c in vr),

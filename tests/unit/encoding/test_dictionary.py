@@ -6,9 +6,12 @@ import pytest
 
 from dcmrecv.encoding.dictionary import (
     DICTIONARY_PATH_VARIABLE,
+    Dictionary,
+    add_file,
     default_table,
     standard_dictionary,
 )
+from dcmrecv.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -73,4 +76,44 @@ def test_files_of_dcmtks_format_add_to_it(
         f"DcmDataDictionary: {tmp_path}/a.dic: bad Tag field (line 8): (10,0020,3)",
         f"DcmDataDictionary: {tmp_path}/a.dic: bad VR field (line 9): ZZ",
         f"DcmDataDictionary: Cannot open file: {tmp_path}/b.dic",
+    ]
+
+
+def test_a_range_counts_where_no_line_names_the_tag(tmp_path: Path) -> None:
+    """And a narrow one before a wide one, in whatever order they come."""
+    found = standard_dictionary()
+    path = tmp_path / "ranges.dic"
+    path.write_text(
+        "(0008-u-00FF,0000-u-FFFF)\tUL\tEverything\n"
+        "(0012-u-0013,4440-u-4450)\tUS\tNarrow\n"
+        "(0012-u-0013,4440-u-4450)\tSS\tTheSame\n"
+        "(0011,0020-u-0021)\tUI\tCreator\n"
+        '(0009,"ACME",00-u-FF)\tSL\tBlock\n'
+        '(0009,"ACME",20)\tSQ\tOne\n'
+        "(0010-0009,0030)\tUS\tUpsideDown\n"
+    )
+    add_file(found, str(path))
+    table = found.table()
+    assert table.vr_of(0x0010_0020) == "LO"
+    assert table.vr_of(0x0010_0021) == "LO"
+    assert table.vr_of(0x0011_1001) == table.vr_of(0x0010_FFFF) == "UL"
+    assert table.vr_of(0x0013_4445) == "SS"
+    assert table.vr_of(0x0011_0020) == "UI"
+    assert table.vr_of(0x0011_0022) == "LO"
+    assert table.vr_of(0x0009_1021, b"ACME") == "SL"
+    assert table.vr_of(0x0009_1020, b"ACME") == "SQ"
+
+
+def test_a_dictionary_without_end_is_a_mistake_of_the_configuration(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = Dictionary(tags=dict.fromkeys(range(20_000), "LO"))
+    with pytest.raises(ConfigurationError, match="DCMDICTPATH: too many tags"):
+        found.table()
+    path = tmp_path / "large.dic"
+    path.write_text('(0009-o-0FFF,"ACME",00-u-FF)\tSL\tEverywhere\n')
+    add_file(found, str(path))
+    assert found.private_tags == {}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"DcmDataDictionary: {path}: range too large (line 1)"
     ]

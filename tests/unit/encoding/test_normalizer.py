@@ -4,6 +4,7 @@ import pytest
 
 from dcmrecv.encoding.dictionary import default_table
 from dcmrecv.encoding.normalizer import Normalizer
+from dcmrecv.encoding.notes import Notes
 from dcmrecv.encoding.scanner import DatasetScanner
 from tests.builders.data_set import PIXEL_DATA, UNDEFINED, Encoding
 
@@ -234,3 +235,36 @@ def test_disorder_is_sorted_in_the_time_of_a_sort() -> None:
     written = whole(data, IMPLICIT)
     assert written[:8] == data[-8:]
     assert len(written) == len(data)
+
+
+def test_order_is_noted_behind_what_an_element_holds_and_lengths_at_the_end() -> None:
+    """As the original warns; a repeated element's own group length is not written."""
+    notes = Notes()
+    odd = EXPLICIT.element(0x0010_0010, "PN", b"A^B")
+    nested = EXPLICIT.sequence(SEQUENCE, [EXPLICIT.item(odd)])
+    length = EXPLICIT.element(0x0008_0000, "SL", bytes(4))
+    late = EXPLICIT.element(0x0003_1000, "LO", b"")
+    data = patient_id(EXPLICIT) + nested + late + length + length + nested
+    assert isinstance(
+        Normalizer(DatasetScanner(default_table(), notes)).rewrite([data]), bytes
+    )
+    sequence_notes = [(1, SEQUENCE), (3, SEQUENCE), (1, 0x0010_0010)]
+    assert [note[:2] for note in notes.taken()[1]] == [
+        *sequence_notes,
+        (6, SEQUENCE),
+        (6, 0x0003_1000),
+        (8, 0x0003_1000),
+        (6, 0x0008_0000),
+        (7, 0x0008_0000),
+        *sequence_notes,
+        (7, SEQUENCE),
+        (10, 0),
+    ]
+
+
+def test_disorder_beyond_what_is_told_is_only_counted() -> None:
+    notes = Notes()
+    rewriter = Normalizer(DatasetScanner(default_table(), notes))
+    assert rewriter.rewrite([modality(EXPLICIT) * 100]) == modality(EXPLICIT)
+    count, kept = notes.taken()
+    assert (count, len(kept)) == (99, 32)

@@ -661,6 +661,19 @@ def test_overwriting_is_warned_of_where_the_original_does(
     assert "W: file already exists, overwriting: ./CT.1.2" in found
 
 
+@pytest.mark.parametrize("status", [0x0000, 0xC000])
+def test_what_a_data_set_has_that_is_odd_is_told_behind_its_request(
+    log: Callable[[int], Lines], status: int
+) -> None:
+    """As the original warns while it reads, whatever becomes of the object."""
+    odd = (1, [(1, 0x0010_0010, "PN", 3)])
+    found = store_lines(log, ScriptedReceiver(remarks=odd, status=status))
+    assert found[:2] == [
+        "I: Received C-STORE Request (MsgID 9)",
+        "W: DcmItem: Length of element (0010,0010) is odd",
+    ]
+
+
 @pytest.mark.parametrize(
     ("duplicate", "line"),
     [

@@ -47,15 +47,17 @@ class Identity:
     def key_bytes(
         self,
         encoding: serialization.Encoding = PEM,
-        password: str | None = None,
+        password: str | bytes | None = None,
         form: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8,
     ) -> bytes:
         """The private key, encrypted when there is a password."""
         encryption: serialization.KeySerializationEncryption = (
             serialization.NoEncryption()
         )
+        if isinstance(password, str):
+            password = password.encode()
         if password is not None:
-            encryption = serialization.BestAvailableEncryption(password.encode())
+            encryption = serialization.BestAvailableEncryption(password)
         return self.key.private_bytes(encoding, form, encryption)
 
     def write(self, directory: Path, name: str = "own") -> tuple[str, str]:

@@ -268,6 +268,9 @@ def test_a_password_can_come_from_standard_input(pki: Pki, tmp_path: Path) -> No
         before_exec=lambda: void(os.dup2(os.open(typed, os.O_RDONLY), 0)),
     ) as program:
         assert fate(program.port, pki.requestor()) == "served"
+    warning, asked, *_ = program.log_lines()
+    assert warning.startswith("W: no configuration file specified")
+    assert asked == PROMPT
 
 
 def test_a_password_can_be_typed(pki: Pki) -> None:
@@ -306,13 +309,15 @@ def test_a_password_can_be_typed(pki: Pki) -> None:
 # Processes
 
 
-def test_a_session_is_resumed_by_another_worker(pki: Pki) -> None:
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_session_is_resumed_by_another_worker(pki: Pki, version: str) -> None:
     """The keys for tickets are those of the context, which all workers inherit."""
     with Program((*pki.own(), "--spare-workers", "2"), deadline_s=30) as program:
         context = pki.requestor()
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
         with secured(program.port, context) as first:
             # While the first worker is busy with it, another one serves the second.
+            # Tickets of TLS 1.3 come behind the handshake, with the answer.
             first.sendall(ECHO_REQUEST)
             assert first.recv(1) == b"\x02"
             with secured(program.port, context, first.session) as second:

@@ -15,7 +15,7 @@ import os
 import re
 import ssl
 import stat
-import warnings
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -45,6 +45,7 @@ from dcmrecv.server.pem import (
 logger = logging.getLogger(TLS_LOGGER)
 
 PROMPT: Final = "Enter PEM pass phrase:"
+_NOT_TYPED: Final = "1400006b: processing error"
 
 _SHORT_KEY_BITS: Final = 2_048  # RFC 7525 section 4.3 asks for at least as many
 
@@ -58,6 +59,13 @@ _CRL_FLAGS: Final = {
     CrlCheck.LEAF: ssl.VERIFY_CRL_CHECK_LEAF,
     CrlCheck.CHAIN: ssl.VERIFY_CRL_CHECK_CHAIN,
 }
+
+_ASKED_MAX: Final = 2  # times, when standard input has no line
+_PASSWORD_BYTES_MAX: Final = 1_025  # what Python takes, and the end of the line
+
+_CERTIFICATE_BEGINS: Final = re.compile(
+    rb"^-----BEGIN [A-Z0-9 ]*CERTIFICATE-----", re.M
+)
 
 # Names that OpenSSL looks for in a directory of certificates; openssl-rehash(1).
 _HASHED_NAME: Final = re.compile(r"[0-9a-f]{8}\.r?[0-9]+")
@@ -108,11 +116,13 @@ class TlsLoader:
     """
 
     def __init__(
-        self, settings: TlsSettings, ask: Callable[[], str] | None = None
+        self, settings: TlsSettings, ask: Callable[[], bytes] | None = None
     ) -> None:
         self._settings = settings
         self._ask = ask or _ask
-        self._password = settings.password
+        self._password: bytes | None = None
+        if settings.password is not None:
+            self._password = os.fsencode(settings.password)
 
     def load(self) -> ssl.SSLContext:
         """Read every file and make a context.
@@ -163,7 +173,8 @@ class TlsLoader:
             try:
                 with _as_pem(name, "X509 CRL" if der else None) as path:
                     context.load_verify_locations(cafile=path)
-            except (OSError, ValueError):
+            except (OSError, ValueError) as error:
+                logger.error("%s", _crl_error(error))
                 logger.warning("unable to load CRL file '%s', ignoring", name)
 
     @staticmethod
@@ -189,7 +200,7 @@ class TlsLoader:
                 with _as_pem(
                     certificate, "CERTIFICATE" if self._settings.der else None
                 ) as path:
-                    self._warn_of_short_key(path)
+                    self._look_at_certificate(Path(path).read_bytes())
                     context.load_cert_chain(path, key_path, self._give_password)
             except (OSError, ValueError) as error:
                 raise _unusable(
@@ -218,7 +229,7 @@ class TlsLoader:
                 except ssl.SSLError as error:
                     if error.reason not in _MISMATCHES:
                         raise ValueError(_what_is_wrong_with_key(path)) from error
-            except (OSError, ValueError, EOFError) as error:
+            except (OSError, ValueError) as error:
                 raise _unusable(
                     f"000b:0004 Unable to load private TLS key from '{name}'", error
                 ) from error
@@ -226,13 +237,20 @@ class TlsLoader:
                 logger.warning("private key file '%s' can be read by everybody", name)
             yield path
 
-    def _give_password(self) -> str:
+    def _give_password(self) -> bytes:
         if self._password is None:
             self._password = self._ask()
         return self._password
 
-    def _warn_of_short_key(self, path: str) -> None:
-        certificate = first_block(Path(path).read_bytes(), "CERTIFICATE")
+    def _look_at_certificate(self, pem: bytes) -> None:
+        """Warn of a short key.
+
+        Raises:
+            ValueError: there is none; Python's own words for that are others.
+        """
+        if not _CERTIFICATE_BEGINS.search(pem):
+            raise ValueError("0480006c: no start line")
+        certificate = first_block(pem, "CERTIFICATE")
         bits = rsa_key_bits(certificate) if certificate else None
         if bits is not None and bits < _SHORT_KEY_BITS:
             logger.warning(
@@ -267,15 +285,46 @@ def openssl_error(error: Exception) -> str:
     return f"OpenSSL error {error}" if str(error) else "OpenSSL error"
 
 
-def _ask() -> str:
-    """Ask on the terminal or, without one, read a line of standard input."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", getpass.GetPassWarning)
-        return getpass.getpass(PROMPT)
+def _crl_error(error: Exception) -> str:
+    """The same for a CRL, for which the original asks another part of OpenSSL."""
+    if isinstance(error, FileNotFoundError):
+        return "OpenSSL error 10000080: no such file"
+    return openssl_error(error)
+
+
+def _ask() -> bytes:
+    """Ask on the terminal or, without one, read a line of standard input.
+
+    Raises:
+        ValueError: there is no line.
+        OSError: it cannot be read.
+    """
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return _read_password()
+    try:
+        return getpass.getpass(PROMPT).encode()
+    except (EOFError, UnicodeError) as error:
+        raise ValueError(_NOT_TYPED) from error
+
+
+def _read_password() -> bytes:
+    for _ in range(_ASKED_MAX):
+        print(PROMPT, end="", file=sys.stderr, flush=True)
+        with open(0, "rb", buffering=0, closefd=False) as typed:
+            line = typed.readline(_PASSWORD_BYTES_MAX)
+        print(file=sys.stderr, flush=True)
+        if line:
+            return line.removesuffix(b"\n")
+    raise ValueError(_NOT_TYPED)
 
 
 def _unusable(message: str, error: Exception) -> ConfigurationError:
-    return ConfigurationError(message, ExitCode.TLS, details=(openssl_error(error),))
+    """As the original has it, which says no more of what does not match."""
+    mismatch = isinstance(error, ssl.SSLError) and error.reason in _MISMATCHES
+    details = () if mismatch else (openssl_error(error),)
+    return ConfigurationError(message, ExitCode.TLS, details=details)
 
 
 def _what_is_wrong_with_key(path: str) -> str:
@@ -299,7 +348,10 @@ def _as_pem(name: str, label: str | None) -> Iterator[str]:
         return
     der = Path(name).read_bytes()
     if not label.endswith("KEY") and not is_certificate(der):
-        raise ValueError("0688010a: nested asn1 error")
+        is_sequence = der[:1] == b"\x30"
+        raise ValueError(
+            "0688010a: nested asn1 error" if is_sequence else "068000a8: wrong tag"
+        )
     with memory_file(to_pem(der, label)) as path:
         yield path
 

@@ -1,6 +1,7 @@
 """Contexts out of files; what is wrong with a file, in the original's words."""
 
 import logging
+import os
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -147,9 +148,9 @@ def test_a_password_that_was_typed_is_asked_for_once(
     key = written(tmp_path / "locked", SERVER.key_bytes(password="secret"))
     asked = []
 
-    def ask() -> str:
+    def ask() -> bytes:
         asked.append("?")
-        return "secret"
+        return b"secret"
 
     loader = TlsLoader(replace(own, key_file=key), ask)
     loader.load()
@@ -161,23 +162,43 @@ def test_nobody_to_ask_is_a_wrong_password(own: TlsSettings, tmp_path: Path) -> 
     """Spec 10.1: standard input at its end."""
     key = written(tmp_path / "locked", SERVER.key_bytes(password="secret"))
 
-    def ask() -> str:
-        raise EOFError
+    def ask() -> bytes:
+        raise ValueError("1400006b: processing error")
 
-    with pytest.raises(ConfigurationError, match="000b:0004"):
+    with pytest.raises(ConfigurationError, match="000b:0004") as raised:
         TlsLoader(replace(own, key_file=key), ask).load()
+    assert raised.value.details == ("OpenSSL error 1400006b: processing error",)
 
 
-@pytest.mark.parametrize("content", [None, b"", SERVER.key_bytes()])
+def test_a_password_need_not_be_text(own: TlsSettings, tmp_path: Path) -> None:
+    """On the command line it is whatever bytes the shell passes on."""
+    password = b"\xe9\xff"
+    key = written(tmp_path / "locked", SERVER.key_bytes(password=password))
+    settings = replace(own, key_file=key, password=os.fsdecode(password))
+    TlsLoader(settings).load()
+    TlsLoader(replace(settings, password=None), lambda: password).load()
+    error = failure(replace(settings, password=os.fsdecode(b"\xe8")))
+    assert error.details == ("OpenSSL error 1c800064: bad decrypt",)
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        (None, "80000002: OpenSSL error"),
+        (b"", "0480006c: no start line"),
+        (SERVER.key_bytes(), "0480006c: no start line"),
+    ],
+)
 def test_what_is_no_certificate_does_not_match(
-    own: TlsSettings, tmp_path: Path, content: bytes | None
+    own: TlsSettings, tmp_path: Path, content: bytes | None, detail: str
 ) -> None:
-    """Spec 10.2: the load error itself is lost."""
+    """Spec 10.2."""
     name = "none" if content is None else written(tmp_path / "bad", content)
     error = failure(replace(own, certificate_file=name))
     assert str(error) == (
         f"000b:0006 Private key '{own.key_file}' and certificate '{name}' do not match"
     )
+    assert error.details == (f"OpenSSL error {detail}",)
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa2048"])
@@ -188,6 +209,7 @@ def test_key_and_certificate_must_belong_together(
     name = written(tmp_path / "other", other.certificates())
     error = failure(replace(own, certificate_file=name))
     assert str(error).startswith("000b:0006 Private key")
+    assert error.details == ()
 
 
 def test_a_key_that_everybody_can_read_gets_a_warning(
@@ -274,7 +296,7 @@ def test_what_cannot_be_trusted_is_ignored_with_a_warning(
     """Spec 10.1; a missing directory is not even mentioned."""
     bad = written(tmp_path / "bad", b"words")
     settings = replace(
-        own, ca_files=("none", bad), ca_directories=("none",), crl_files=("none",)
+        own, ca_files=("none", bad), ca_directories=("none",), crl_files=("none", bad)
     )
     TlsLoader(settings).load()
     assert lines(log) == [
@@ -282,7 +304,9 @@ def test_what_cannot_be_trusted_is_ignored_with_a_warning(
         ("WARNING", "unable to load certificate file 'none', ignoring"),
         ("ERROR", "OpenSSL error 05800088: no certificate or crl found"),
         ("WARNING", f"unable to load certificate file '{bad}', ignoring"),
+        ("ERROR", "OpenSSL error 10000080: no such file"),
         ("WARNING", "unable to load CRL file 'none', ignoring"),
+        ("WARNING", f"unable to load CRL file '{bad}', ignoring"),
     ]
 
 

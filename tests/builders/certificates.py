@@ -3,6 +3,7 @@
 import datetime
 import functools
 import ssl
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +135,18 @@ class Authority:
                 .build()
             )
         return builder.sign(self.identity.key, hashes.SHA256()).public_bytes(encoding)
+
+
+def dh_parameters(group: str) -> bytes:
+    """A group of RFC 7919 in PEM."""
+    return subprocess.run(
+        [
+            *("openssl", "genpkey", "-genparam", "-algorithm", "DH"),
+            *("-pkeyopt", f"group:{group}"),
+        ],
+        capture_output=True,
+        check=True,
+    ).stdout
 
 
 def client_context(

@@ -1,5 +1,6 @@
 """Requestors that speak TLS: what becomes of their handshakes."""
 
+import contextlib
 import re
 import socket
 import ssl
@@ -54,6 +55,34 @@ def fate(port: int, context: ssl.SSLContext) -> str:
         return error.reason or "closed"
     except OSError:
         return "closed"
+
+
+def sni_fate(port: int, context: ssl.SSLContext, name: str) -> str:
+    """What becomes of a handshake that asks for a server's name."""
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), READ_DEADLINE_S) as plain,
+            context.wrap_socket(plain, server_hostname=name),
+        ):
+            return "accepted"
+    except ssl.SSLError as error:
+        return error.reason or ""
+
+
+def stall(port: int, said: bytes) -> socket.socket:
+    """A connection that says this, and nothing more."""
+    connection = socket.create_connection(("127.0.0.1", port), READ_DEADLINE_S)
+    connection.sendall(said)
+    return connection
+
+
+def client_hello(context: ssl.SSLContext) -> bytes:
+    """The first flight of a handshake."""
+    outgoing = ssl.MemoryBIO()
+    requestor = context.wrap_bio(ssl.MemoryBIO(), outgoing)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        requestor.do_handshake()
+    return outgoing.read()
 
 
 def _s_client(

@@ -112,7 +112,8 @@ _SYSTEM_ERROR: Final = 0x80000000
 class TlsLoader:
     """Makes contexts out of the same settings, again and again.
 
-    A password that was typed is asked for once.
+    A password is asked for by the first load() only, and what that could use has to be
+    usable ever after.
     """
 
     def __init__(
@@ -123,6 +124,10 @@ class TlsLoader:
         self._password: bytes | None = None
         if settings.password is not None:
             self._password = os.fsencode(settings.password)
+        self._may_ask = True
+        # Of the optional files, those that are in the last context, and in the next.
+        self._used: frozenset[str] = frozenset()
+        self._usable: set[str] = set()
 
     def load(self) -> ssl.SSLContext:
         """Read every file and make a context.
@@ -132,8 +137,10 @@ class TlsLoader:
         context.
 
         Raises:
-            ConfigurationError: key, certificate or ciphersuite cannot be used (71).
+            ConfigurationError: key, certificate or ciphersuite cannot be used, or a
+                file that was part of the last context (71).
         """
+        self._usable = set()
         settings = self._settings
         profile = PROFILES[settings.profile]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -150,7 +157,24 @@ class TlsLoader:
         self._load_dh_parameters(context, profile)
         if settings.expected_sni is not None:
             context.sni_callback = _name_check(settings.expected_sni)
+        self._used = frozenset(self._usable)
+        self._may_ask = False
         return context
+
+    def _do_without(self, name: str, kind: str, error: str | None = None) -> None:
+        """Go on without an optional file.
+
+        Raises:
+            ConfigurationError: the last context had it: whoever reads it again while
+                it is written, say, must not trust others than before.
+        """
+        details = () if error is None else (error,)
+        message = f"unable to load {kind} file '{name}'"
+        if name in self._used:
+            raise ConfigurationError(message, ExitCode.TLS, details=details)
+        for line in details:
+            logger.error("%s", line)
+        logger.warning("%s, ignoring", message)
 
     # Whom to trust
 
@@ -160,9 +184,9 @@ class TlsLoader:
             try:
                 with _as_pem(name, "CERTIFICATE" if der else None) as path:
                     context.load_verify_locations(cafile=path)
+                self._usable.add(name)
             except (OSError, ValueError) as error:
-                logger.error("%s", openssl_error(error))
-                logger.warning("unable to load certificate file '%s', ignoring", name)
+                self._do_without(name, "certificate", openssl_error(error))
         for name in self._settings.ca_directories:
             if der:
                 self._load_der_directory(context, name)
@@ -173,23 +197,24 @@ class TlsLoader:
             try:
                 with _as_pem(name, "X509 CRL" if der else None) as path:
                     context.load_verify_locations(cafile=path)
+                self._usable.add(name)
             except (OSError, ValueError) as error:
-                logger.error("%s", _crl_error(error))
-                logger.warning("unable to load CRL file '%s', ignoring", name)
+                self._do_without(name, "CRL", _crl_error(error))
 
-    @staticmethod
-    def _load_der_directory(context: ssl.SSLContext, name: str) -> None:
+    def _load_der_directory(self, context: ssl.SSLContext, name: str) -> None:
         """OpenSSL looks into a directory when it needs to; Python has that for PEM."""
         with contextlib.suppress(OSError):
             for path in sorted(Path(name).iterdir()):
                 if not _HASHED_NAME.fullmatch(path.name):
                     continue
                 label = "X509 CRL" if ".r" in path.name else "CERTIFICATE"
-                with (
-                    contextlib.suppress(OSError, ValueError),
-                    _as_pem(str(path), label) as pem,
-                ):
-                    context.load_verify_locations(cafile=pem)
+                try:
+                    with _as_pem(str(path), label) as pem:
+                        context.load_verify_locations(cafile=pem)
+                    self._usable.add(str(path))
+                except (OSError, ValueError) as error:
+                    if str(path) in self._used:
+                        self._do_without(str(path), label, openssl_error(error))
 
     # Who we are
 
@@ -239,6 +264,9 @@ class TlsLoader:
 
     def _give_password(self) -> bytes:
         if self._password is None:
+            if not self._may_ask:
+                # Nobody sits there any more, and many may be waiting.
+                raise ValueError(_NOT_TYPED)
             self._password = self._ask()
         return self._password
 
@@ -267,9 +295,13 @@ class TlsLoader:
         self, context: ssl.SSLContext, profile: SecurityProfile
     ) -> None:
         name = self._settings.dh_parameter_file
-        if name is None or not _load_dh_file(context, name, profile):
-            with memory_file(_FFDHE_2048) as path:
-                context.load_dh_params(path)
+        if name is not None:
+            if _load_dh_file(context, name, profile):
+                self._usable.add(name)
+                return
+            self._do_without(name, "temporary DH parameter")
+        with memory_file(_FFDHE_2048) as path:
+            context.load_dh_params(path)
 
 
 def openssl_error(error: Exception) -> str:
@@ -395,7 +427,7 @@ def _check_suites(suites: tuple[str, ...], profile: SecurityProfile) -> None:
 
 
 def _load_dh_file(context: ssl.SSLContext, name: str, profile: SecurityProfile) -> bool:
-    """Use DH parameters of a file; False, with a warning: they cannot be used."""
+    """Use DH parameters of a file; False: they cannot be used."""
     try:
         block = first_block(Path(name).read_bytes(), "DH PARAMETERS")
         bits = dh_prime_bits(block) if block else None
@@ -413,8 +445,7 @@ def _load_dh_file(context: ssl.SSLContext, name: str, profile: SecurityProfile) 
             context.load_dh_params(name)
             return True
     except (OSError, ValueError):
-        pass
-    logger.warning("unable to load temporary DH parameter file '%s', ignoring", name)
+        return False
     return False
 
 

@@ -14,7 +14,7 @@ from dcmrecv.config.logs import TLS_LOGGER
 from dcmrecv.config.settings import CrlCheck, PeerCertificate, TlsSettings
 from dcmrecv.errors import ConfigurationError, ExitCode
 from dcmrecv.server.tls import TlsLoader
-from tests.builders.certificates import DER, PEM, Authority, Identity
+from tests.builders.certificates import DER, PEM, Authority, Identity, dh_parameters
 
 ROOT = Authority("Root")
 SERVER = ROOT.issue("server")
@@ -156,6 +156,15 @@ def test_a_password_that_was_typed_is_asked_for_once(
     loader.load()
     loader.load()
     assert asked == ["?"]
+
+
+def test_a_password_is_not_asked_for_later(own: TlsSettings) -> None:
+    """A key that is encrypted now, and was not when somebody could be asked."""
+    loader = TlsLoader(own, lambda: b"secret")
+    loader.load()
+    written(Path(own.key_file), SERVER.key_bytes(password="secret"))
+    with pytest.raises(ConfigurationError, match="000b:0004"):
+        loader.load()
 
 
 def test_nobody_to_ask_is_a_wrong_password(own: TlsSettings, tmp_path: Path) -> None:
@@ -308,6 +317,51 @@ def test_what_cannot_be_trusted_is_ignored_with_a_warning(
         ("WARNING", "unable to load CRL file 'none', ignoring"),
         ("WARNING", f"unable to load CRL file '{bad}', ignoring"),
     ]
+
+
+def test_what_could_be_used_once_must_be_usable_again(
+    own: TlsSettings, tmp_path: Path
+) -> None:
+    """Of a file that is being written while it is read again, less would be trusted."""
+    files = {
+        "ca.pem": ROOT.root,
+        "crl.pem": ROOT.revocation_list(),
+        "dh.pem": dh_parameters("ffdhe2048"),
+    }
+    names = {name: written(tmp_path / name, files[name]) for name in files}
+    settings = replace(
+        own,
+        ca_files=(names["ca.pem"], "none"),
+        crl_files=(names["crl.pem"],),
+        dh_parameter_file=names["dh.pem"],
+    )
+    loader = TlsLoader(settings)
+    assert trusted(loader.load()) == (1, 1)
+    for name, path in names.items():
+        written(Path(path), files[name][:100])
+        with pytest.raises(ConfigurationError, match="unable to load ") as raised:
+            loader.load()
+        assert path in str(raised.value)
+        written(Path(path), files[name])
+    assert trusted(loader.load()) == (1, 1)
+
+
+def test_what_could_be_used_in_a_directory_in_der_must_be_usable_again(
+    tmp_path: Path,
+) -> None:
+    directory = tmp_path / "ca"
+    directory.mkdir()
+    crl = directory / "0123abcd.r0"
+    written(crl, ROOT.revocation_list(encoding=DER))
+    loader = TlsLoader(
+        replace(der_settings(tmp_path), ca_directories=(str(directory),))
+    )
+    loader.load()
+    written(crl, b"words")
+    with pytest.raises(ConfigurationError, match="unable to load X509 CRL file"):
+        loader.load()
+    crl.unlink()
+    assert trusted(loader.load()) == (0, 0)
 
 
 # Ciphersuites

@@ -12,7 +12,7 @@ import pytest
 from tests.builders.certificates import DER, Authority, Identity, client_context
 from tests.peers.program import ORIGINAL, OURS, Program, free_port
 from tests.peers.scu import READ_DEADLINE_S
-from tests.peers.tls import fate, suites
+from tests.peers.tls import fate, served_with_new_keys, suites
 
 ROOT = Authority("Root", kind="rsa2048")
 BELOW = Authority("Below", parent=ROOT, kind="rsa2048")
@@ -137,6 +137,12 @@ def test_a_suite_that_was_added_is_used(files: Files, stack: ExitStack) -> None:
     assert suites(ours.port, *only) == suites(original.port, *only)
     assert "uses RSA key transport" in original.log()
     assert "uses RSA key transport" in ours.log()
+
+
+def test_an_association_outlives_its_keys(files: Files, stack: ExitStack) -> None:
+    """RFC 8446 section 4.6.3: a peer may ask for new ones at any time."""
+    for program in both(stack, *files.server(RSA), "-ic"):
+        assert served_with_new_keys(program.port)
 
 
 # Files that cannot be used

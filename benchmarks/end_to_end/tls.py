@@ -1,5 +1,7 @@
 """Storing through TLS: DCMTK's dcmrecv and ours, in turns, with the same sender.
 
+With `--ignore` a third one takes part that reads and drops: what Python's ssl costs.
+
     python benchmarks/end_to_end/tls.py [--repetitions N] [--objects N] [--quick]
 
 512 KiB objects in 16 KiB PDUs, on one association and on eight. Needs openssl. Prints
@@ -28,6 +30,8 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 SENDER = Path(__file__).with_name("tls_sender.py")
 SIZE = 512 * KIB
 PDU = 16 * KIB
+# What receives nothing but bytes: less than that Python's ssl cannot cost.
+SINK = f"{{python}} {Path(__file__).with_name('tls_sink.py')} {SIZE} {PDU}"
 START_S = 20.0
 DEADLINE_S = 120.0
 
@@ -179,9 +183,12 @@ def main(argv: Sequence[str]) -> int:
         for mode in arguments.modes.split(","):
             for associations in loads:
                 title = f"{mode}, {associations} associations"
-                runs: dict[str, list[dict[str, Any]]] = {"original": [], "ours": []}
+                contenders = {"original": ORIGINAL, "ours": OURS}
+                if mode == "ignore":
+                    contenders["sink"] = SINK
+                runs: dict[str, list[dict[str, Any]]] = {n: [] for n in contenders}
                 for _ in range(arguments.repetitions):
-                    for name, command in (("original", ORIGINAL), ("ours", OURS)):
+                    for name, command in contenders.items():
                         run = measure(
                             place,
                             command + MODES[mode],

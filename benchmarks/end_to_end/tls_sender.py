@@ -80,6 +80,14 @@ def _framed(data: bytes, control: int, pdu: int) -> bytes:
     )
 
 
+def message(association: int, size: int, pdu: int) -> bytearray:
+    """The C-STORE-RQ that is sent, with the UID of the first one."""
+    uid = _uid(association, 0)
+    return bytearray(
+        _framed(_command(uid), 1, pdu) + _framed(_data_set(uid, size), 0, pdu)
+    )
+
+
 def _read_pdu(connection: ssl.SSLSocket) -> bytes:
     data = b""
     while len(data) < 6 or len(data) < 6 + int.from_bytes(data[2:6], "big"):
@@ -99,10 +107,8 @@ def main(argv: Sequence[str]) -> int:
     context.load_verify_locations(cafile=authority)
     context.load_cert_chain(certificate, key)
     first = _uid(association, 0)
-    message = bytearray(
-        _framed(_command(first), 1, pdu) + _framed(_data_set(first, size), 0, pdu)
-    )
-    places = (message.index(first), message.rindex(first))
+    request = message(association, size, pdu)
+    places = (request.index(first), request.rindex(first))
     begun = time.monotonic()
     with context.wrap_socket(socket.create_connection(("127.0.0.1", port))) as peer:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -111,8 +117,8 @@ def main(argv: Sequence[str]) -> int:
             raise ConnectionError("not accepted")
         for number in range(objects):
             for at in places:
-                message[at : at + UID_BYTES] = _uid(association, number)
-            peer.sendall(message)
+                request[at : at + UID_BYTES] = _uid(association, number)
+            peer.sendall(request)
             if b"\x00\x00\x00\x09\x02\x00\x00\x00\x00\x00" not in _read_pdu(peer):
                 raise ConnectionError("no Success")
         cipher = peer.cipher()

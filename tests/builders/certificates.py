@@ -3,6 +3,7 @@
 import datetime
 import functools
 import ssl
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,15 +48,17 @@ class Identity:
     def key_bytes(
         self,
         encoding: serialization.Encoding = PEM,
-        password: str | None = None,
+        password: str | bytes | None = None,
         form: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8,
     ) -> bytes:
         """The private key, encrypted when there is a password."""
         encryption: serialization.KeySerializationEncryption = (
             serialization.NoEncryption()
         )
+        if isinstance(password, str):
+            password = password.encode()
         if password is not None:
-            encryption = serialization.BestAvailableEncryption(password.encode())
+            encryption = serialization.BestAvailableEncryption(password)
         return self.key.private_bytes(encoding, form, encryption)
 
     def write(self, directory: Path, name: str = "own") -> tuple[str, str]:
@@ -132,6 +135,18 @@ class Authority:
                 .build()
             )
         return builder.sign(self.identity.key, hashes.SHA256()).public_bytes(encoding)
+
+
+def dh_parameters(group: str) -> bytes:
+    """A group of RFC 7919 in PEM."""
+    return subprocess.run(
+        [
+            *("openssl", "genpkey", "-genparam", "-algorithm", "DH"),
+            *("-pkeyopt", f"group:{group}"),
+        ],
+        capture_output=True,
+        check=True,
+    ).stdout
 
 
 def client_context(

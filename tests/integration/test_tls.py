@@ -8,7 +8,6 @@ import select
 import signal
 import socket
 import ssl
-import subprocess
 import termios
 import threading
 from collections.abc import Iterator
@@ -22,7 +21,13 @@ import pytest
 
 from dcmrecv.server.tls import PROMPT
 from tests.builders import pdu
-from tests.builders.certificates import DER, Authority, Identity, client_context
+from tests.builders.certificates import (
+    DER,
+    Authority,
+    Identity,
+    client_context,
+    dh_parameters,
+)
 from tests.builders.pdu import ProposedContext
 from tests.builders.profile import profile_options
 from tests.builders.proxy import proxied
@@ -31,7 +36,16 @@ from tests.builders.uids import VERIFICATION
 from tests.peers.program import Program, data_sets_below, free_port
 from tests.peers.scu import PeerGone, RawScu
 from tests.peers.senders import echoscu, storescu
-from tests.peers.tls import TlsScu, fate, secured, suites, temporary_key
+from tests.peers.tls import (
+    TlsScu,
+    client_hello,
+    fate,
+    secured,
+    sni_fate,
+    stall,
+    suites,
+    temporary_key,
+)
 from tests.peers.waiting import wait_until
 
 ROOT = Authority("Root", kind="rsa2048")
@@ -158,15 +172,7 @@ def test_dh_parameters_take_effect(pki: Pki, group: str | None, expected: str) -
     """`+dp`, and what there is without it."""
     options = [*pki.own(), "-ic"]
     if group is not None:
-        made = subprocess.run(
-            [
-                *("openssl", "genpkey", "-genparam", "-algorithm", "DH"),
-                *("-pkeyopt", f"group:{group}"),
-            ],
-            capture_output=True,
-            check=True,
-        )
-        options += ["+dp", pki.write("dh.pem", made.stdout)]
+        options += ["+dp", pki.write("dh.pem", dh_parameters(group))]
     with Program(options) as program:
         suite = "DHE-RSA-AES256-GCM-SHA384"
         assert temporary_key(program.port, suite) == expected
@@ -225,18 +231,6 @@ def test_another_server_s_name_may_not_be_asked_for(pki: Pki) -> None:
     )
 
 
-def sni_fate(port: int, context: ssl.SSLContext, name: str) -> str:
-    """What becomes of a handshake that asks for a server's name."""
-    try:
-        with (
-            socket.create_connection(("127.0.0.1", port), 15) as plain,
-            context.wrap_socket(plain, server_hostname=name),
-        ):
-            return "accepted"
-    except ssl.SSLError as error:
-        return error.reason or ""
-
-
 # Secrets
 
 
@@ -268,6 +262,9 @@ def test_a_password_can_come_from_standard_input(pki: Pki, tmp_path: Path) -> No
         before_exec=lambda: void(os.dup2(os.open(typed, os.O_RDONLY), 0)),
     ) as program:
         assert fate(program.port, pki.requestor()) == "served"
+    warning, asked, *_ = program.log_lines()
+    assert warning.startswith("W: no configuration file specified")
+    assert asked == PROMPT
 
 
 def test_a_password_can_be_typed(pki: Pki) -> None:
@@ -306,35 +303,21 @@ def test_a_password_can_be_typed(pki: Pki) -> None:
 # Processes
 
 
-def test_a_session_is_resumed_by_another_worker(pki: Pki) -> None:
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_a_session_is_resumed_by_another_worker(pki: Pki, version: str) -> None:
     """The keys for tickets are those of the context, which all workers inherit."""
     with Program((*pki.own(), "--spare-workers", "2"), deadline_s=30) as program:
         context = pki.requestor()
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
         with secured(program.port, context) as first:
             # While the first worker is busy with it, another one serves the second.
+            # Tickets of TLS 1.3 come behind the handshake, with the answer.
             first.sendall(ECHO_REQUEST)
             assert first.recv(1) == b"\x02"
             with secured(program.port, context, first.session) as second:
                 assert second.session_reused
                 second.sendall(ECHO_REQUEST)
                 assert second.recv(1) == b"\x02"
-
-
-def stall(port: int, said: bytes) -> socket.socket:
-    """A connection that says this, and nothing more."""
-    connection = socket.create_connection(("127.0.0.1", port), 15)
-    connection.sendall(said)
-    return connection
-
-
-def client_hello(context: ssl.SSLContext) -> bytes:
-    """The first flight of a handshake."""
-    outgoing = ssl.MemoryBIO()
-    requestor = context.wrap_bio(ssl.MemoryBIO(), outgoing)
-    with contextlib.suppress(ssl.SSLWantReadError):
-        requestor.do_handshake()
-    return outgoing.read()
 
 
 @pytest.mark.parametrize("said", ["nothing", "half", "everything"])
@@ -454,10 +437,14 @@ def test_both_protocols_in_another_place(stack: ExitStack) -> None:
 # Reloading
 
 
-def shown_certificate(port: int, context: ssl.SSLContext) -> bytes | None:
-    """What the receiver shows."""
+def shows(port: int, context: ssl.SSLContext, certificate: bytes) -> bool:
+    """Is this what the receiver shows?
+
+    For a moment after a reload an idle worker that has not left yet may take one more
+    connection.
+    """
     with secured(port, context) as connection:
-        return connection.getpeercert(binary_form=True)
+        return connection.getpeercert(binary_form=True) == certificate
 
 
 def test_certificates_change_under_load_without_a_failed_object(
@@ -485,7 +472,6 @@ def test_certificates_change_under_load_without_a_failed_object(
             errors.append(error)
 
     with Program(options) as program:
-        before = shown_certificate(program.port, context)
         senders = [threading.Thread(target=send, args=(n,)) for n in (1, 2)]
         for sender in senders:
             sender.start()
@@ -495,12 +481,9 @@ def test_certificates_change_under_load_without_a_failed_object(
             program.wait_for_log("Reloaded certificates", times=turn)
             wanted = identity.certificate.public_bytes(DER)
             wait_until(
-                lambda wanted=wanted: (
-                    shown_certificate(program.port, context) == wanted
-                ),
+                lambda wanted=wanted: shows(program.port, context, wanted),
                 "the new certificate",
             )
-        assert before != shown_certificate(program.port, context)
         over.set()
         for sender in senders:
             sender.join(20)
@@ -516,10 +499,8 @@ def test_a_running_association_outlives_a_reload(pki: Pki, out: Path) -> None:
         program.process.send_signal(signal.SIGHUP)
         program.wait_for_log("Reloaded certificates")
         wanted = NEXT.certificate.public_bytes(DER)
-        # An idle worker that has not left yet may take one more connection.
         wait_until(
-            lambda: shown_certificate(program.port, pki.requestor()) == wanted,
-            "the new certificate",
+            lambda: shows(program.port, pki.requestor(), wanted), "the new certificate"
         )
         assert scu.store(DATA_SET).status == 0
         scu.release()
@@ -527,16 +508,28 @@ def test_a_running_association_outlives_a_reload(pki: Pki, out: Path) -> None:
 
 
 def test_a_bad_file_changes_nothing_and_is_named(pki: Pki) -> None:
-    with Program((*pki.own(), "--reload")) as program:
-        certificate = pki.directory / "server.pem"
-        before = certificate.read_bytes()
-        certificate.write_bytes(b"nonsense")
-        program.process.send_signal(signal.SIGHUP)
-        program.wait_for_log("Not reloaded, going on as before")
-        assert f"and certificate '{certificate}' do not match" in program.log()
-        shown = shown_certificate(program.port, pki.requestor())
-        assert shown == SERVER.certificate.public_bytes(DER)
-        certificate.write_bytes(before)
+    """Be it our own certificate or a list of others that is only half written."""
+    crl = pki.write("crl.pem", ROOT.revocation_list())
+    own = pki.own()
+    with Program((*own, "+crl", crl, "--reload")) as program:
+        for turn, (name, complaint) in enumerate(
+            (
+                (own[2], f"and certificate '{own[2]}' do not match"),
+                (own[4], f"unable to load certificate file '{own[4]}'"),
+                (crl, f"unable to load CRL file '{crl}'"),
+            ),
+            1,
+        ):
+            file = Path(name)
+            before = file.read_bytes()
+            file.write_bytes(before[: len(before) // 2])
+            program.process.send_signal(signal.SIGHUP)
+            program.wait_for_log("Not reloaded, going on as before", times=turn)
+            assert complaint in program.log()
+            ours = SERVER.certificate.public_bytes(DER)
+            assert shows(program.port, pki.requestor(), ours)
+            file.write_bytes(before)
+            assert fate(program.port, pki.requestor()) == "served"
     assert program.exit_code == 0
 
 

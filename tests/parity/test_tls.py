@@ -2,15 +2,17 @@
 
 import re
 import ssl
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.builders.certificates import Authority, Identity, client_context
-from tests.peers.program import ORIGINAL, OURS, Program
-from tests.peers.tls import fate, suites
+from tests.builders.certificates import DER, Authority, Identity, client_context
+from tests.peers.program import ORIGINAL, OURS, Program, free_port
+from tests.peers.scu import READ_DEADLINE_S
+from tests.peers.tls import fate, served_with_new_keys, suites
 
 ROOT = Authority("Root", kind="rsa2048")
 BELOW = Authority("Below", parent=ROOT, kind="rsa2048")
@@ -135,3 +137,59 @@ def test_a_suite_that_was_added_is_used(files: Files, stack: ExitStack) -> None:
     assert suites(ours.port, *only) == suites(original.port, *only)
     assert "uses RSA key transport" in original.log()
     assert "uses RSA key transport" in ours.log()
+
+
+def test_an_association_outlives_its_keys(files: Files, stack: ExitStack) -> None:
+    """RFC 8446 section 4.6.3: a peer may ask for new ones at any time."""
+    for program in both(stack, *files.server(RSA), "-ic"):
+        assert served_with_new_keys(program.port)
+
+
+# Files that cannot be used
+
+
+def refusal(command: Sequence[str], options: Sequence[str], typed: str) -> list[str]:
+    """What a receiver says that does not start, without a terminal."""
+    done = subprocess.run(
+        [*command, *options, str(free_port())],
+        input=typed.encode(),
+        capture_output=True,
+        timeout=READ_DEADLINE_S,
+        start_new_session=True,
+        check=False,
+    )
+    assert done.returncode == 71
+    return done.stderr.decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("key", "certificate", "typed"),
+    [
+        ("none", "good.pem", ""),
+        ("words", "good.pem", ""),
+        ("good.pem", "good.pem", ""),
+        ("locked.key", "good.pem", ""),
+        ("locked.key", "good.pem", "wrong\n"),
+        ("good.key", "none", ""),
+        ("good.key", "words", ""),
+        ("good.key", "good.key", ""),
+        ("good.key", "good.der", ""),
+        ("good.key", "other.pem", ""),
+        ("good.key", "ec.pem", ""),
+    ],
+)
+def test_files_that_cannot_be_used(
+    files: Files, key: str, certificate: str, typed: str
+) -> None:
+    """Spec 10.2: the same lines, and exit code 71."""
+    good = REQUESTORS["good"]
+    assert good is not None
+    good.write(files.directory, "good")
+    ROOT.issue("other", kind=RSA, number=2).write(files.directory, "other")
+    ROOT.issue("ec", kind="ec").write(files.directory, "ec")
+    files.write("words", b"words\n")
+    files.write("good.der", good.certificate.public_bytes(DER))
+    files.write("locked.key", good.key_bytes(password="secret"))
+    paths = [str(files.directory / name) for name in (key, certificate)]
+    options = ("+tls", *paths)
+    assert refusal(OURS, options, typed) == refusal(ORIGINAL, options, typed)

@@ -1,12 +1,16 @@
 """Requestors that speak TLS: what becomes of their handshakes."""
 
+import contextlib
+import os
 import re
+import select
 import socket
 import ssl
 import subprocess
 from collections.abc import Sequence
 
-from tests.builders import pdu
+from tests.builders import command, pdu
+from tests.builders.uids import VERIFICATION
 from tests.peers.scu import READ_DEADLINE_S, RawScu
 
 VERSIONS = ("tls1", "tls1_1", "tls1_2", "tls1_3")
@@ -56,6 +60,34 @@ def fate(port: int, context: ssl.SSLContext) -> str:
         return "closed"
 
 
+def sni_fate(port: int, context: ssl.SSLContext, name: str) -> str:
+    """What becomes of a handshake that asks for a server's name."""
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), READ_DEADLINE_S) as plain,
+            context.wrap_socket(plain, server_hostname=name),
+        ):
+            return "accepted"
+    except ssl.SSLError as error:
+        return error.reason or ""
+
+
+def stall(port: int, said: bytes) -> socket.socket:
+    """A connection that says this, and nothing more."""
+    connection = socket.create_connection(("127.0.0.1", port), READ_DEADLINE_S)
+    connection.sendall(said)
+    return connection
+
+
+def client_hello(context: ssl.SSLContext) -> bytes:
+    """The first flight of a handshake."""
+    outgoing = ssl.MemoryBIO()
+    requestor = context.wrap_bio(ssl.MemoryBIO(), outgoing)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        requestor.do_handshake()
+    return outgoing.read()
+
+
 def _s_client(
     port: int, version: str, *arguments: str
 ) -> "subprocess.CompletedProcess[bytes]":
@@ -69,6 +101,48 @@ def _s_client(
         timeout=READ_DEADLINE_S,
         check=False,
     )
+
+
+def served_with_new_keys(port: int) -> bool:
+    """Whether two C-ECHO-RQ are answered, before and after a KeyUpdate of TLS 1.3.
+
+    By openssl's s_client, for which a line with K is the order to ask for new keys in
+    both directions.
+    """
+    request = pdu.associate_rq((pdu.ProposedContext(1, VERIFICATION),))
+    echo = pdu.message(1, command.c_echo_rq())
+    talk = (
+        (request, b"\x02\0\0\0"),
+        (echo, b"\x04\0\0\0"),
+        (b"K\n", b"KEYUPDATE"),
+        (echo, b"\x04\0\0\0"),
+        (b"K\n", b"KEYUPDATE"),
+        (pdu.pdu(5, bytes(4)), b"\x06\0\0\0"),
+    )
+    with subprocess.Popen(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_3"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        bufsize=0,
+    ) as requestor:
+        assert requestor.stdin is not None
+        assert requestor.stdout is not None
+        try:
+            for words, answer in talk:
+                requestor.stdin.write(words)
+                heard = b""
+                while answer not in heard:
+                    ready = select.select([requestor.stdout], [], [], READ_DEADLINE_S)
+                    part = (
+                        os.read(requestor.stdout.fileno(), 65_536) if ready[0] else b""
+                    )
+                    if not part:
+                        return False
+                    heard += part
+        finally:
+            requestor.kill()
+    return True
 
 
 def temporary_key(port: int, suite: str) -> str:

@@ -15,7 +15,7 @@ import os
 import re
 import ssl
 import stat
-import warnings
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -45,6 +45,7 @@ from dcmrecv.server.pem import (
 logger = logging.getLogger(TLS_LOGGER)
 
 PROMPT: Final = "Enter PEM pass phrase:"
+_NOT_TYPED: Final = "1400006b: processing error"
 
 _SHORT_KEY_BITS: Final = 2_048  # RFC 7525 section 4.3 asks for at least as many
 
@@ -58,6 +59,13 @@ _CRL_FLAGS: Final = {
     CrlCheck.LEAF: ssl.VERIFY_CRL_CHECK_LEAF,
     CrlCheck.CHAIN: ssl.VERIFY_CRL_CHECK_CHAIN,
 }
+
+_ASKED_MAX: Final = 2  # times, when standard input has no line
+_PASSWORD_BYTES_MAX: Final = 1_025  # what Python takes, and the end of the line
+
+_CERTIFICATE_BEGINS: Final = re.compile(
+    rb"^-----BEGIN [A-Z0-9 ]*CERTIFICATE-----", re.M
+)
 
 # Names that OpenSSL looks for in a directory of certificates; openssl-rehash(1).
 _HASHED_NAME: Final = re.compile(r"[0-9a-f]{8}\.r?[0-9]+")
@@ -104,15 +112,22 @@ _SYSTEM_ERROR: Final = 0x80000000
 class TlsLoader:
     """Makes contexts out of the same settings, again and again.
 
-    A password that was typed is asked for once.
+    A password is asked for by the first load() only, and what that could use has to be
+    usable ever after.
     """
 
     def __init__(
-        self, settings: TlsSettings, ask: Callable[[], str] | None = None
+        self, settings: TlsSettings, ask: Callable[[], bytes] | None = None
     ) -> None:
         self._settings = settings
         self._ask = ask or _ask
-        self._password = settings.password
+        self._password: bytes | None = None
+        if settings.password is not None:
+            self._password = os.fsencode(settings.password)
+        self._may_ask = True
+        # Of the optional files, those that are in the last context, and in the next.
+        self._used: frozenset[str] = frozenset()
+        self._usable: set[str] = set()
 
     def load(self) -> ssl.SSLContext:
         """Read every file and make a context.
@@ -122,8 +137,10 @@ class TlsLoader:
         context.
 
         Raises:
-            ConfigurationError: key, certificate or ciphersuite cannot be used (71).
+            ConfigurationError: key, certificate or ciphersuite cannot be used, or a
+                file that was part of the last context (71).
         """
+        self._usable = set()
         settings = self._settings
         profile = PROFILES[settings.profile]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -140,7 +157,24 @@ class TlsLoader:
         self._load_dh_parameters(context, profile)
         if settings.expected_sni is not None:
             context.sni_callback = _name_check(settings.expected_sni)
+        self._used = frozenset(self._usable)
+        self._may_ask = False
         return context
+
+    def _do_without(self, name: str, kind: str, error: str | None = None) -> None:
+        """Go on without an optional file.
+
+        Raises:
+            ConfigurationError: the last context had it: whoever reads it again while
+                it is written, say, must not trust others than before.
+        """
+        details = () if error is None else (error,)
+        message = f"unable to load {kind} file '{name}'"
+        if name in self._used:
+            raise ConfigurationError(message, ExitCode.TLS, details=details)
+        for line in details:
+            logger.error("%s", line)
+        logger.warning("%s, ignoring", message)
 
     # Whom to trust
 
@@ -150,9 +184,9 @@ class TlsLoader:
             try:
                 with _as_pem(name, "CERTIFICATE" if der else None) as path:
                     context.load_verify_locations(cafile=path)
+                self._usable.add(name)
             except (OSError, ValueError) as error:
-                logger.error("%s", openssl_error(error))
-                logger.warning("unable to load certificate file '%s', ignoring", name)
+                self._do_without(name, "certificate", openssl_error(error))
         for name in self._settings.ca_directories:
             if der:
                 self._load_der_directory(context, name)
@@ -163,22 +197,24 @@ class TlsLoader:
             try:
                 with _as_pem(name, "X509 CRL" if der else None) as path:
                     context.load_verify_locations(cafile=path)
-            except (OSError, ValueError):
-                logger.warning("unable to load CRL file '%s', ignoring", name)
+                self._usable.add(name)
+            except (OSError, ValueError) as error:
+                self._do_without(name, "CRL", _crl_error(error))
 
-    @staticmethod
-    def _load_der_directory(context: ssl.SSLContext, name: str) -> None:
+    def _load_der_directory(self, context: ssl.SSLContext, name: str) -> None:
         """OpenSSL looks into a directory when it needs to; Python has that for PEM."""
         with contextlib.suppress(OSError):
             for path in sorted(Path(name).iterdir()):
                 if not _HASHED_NAME.fullmatch(path.name):
                     continue
                 label = "X509 CRL" if ".r" in path.name else "CERTIFICATE"
-                with (
-                    contextlib.suppress(OSError, ValueError),
-                    _as_pem(str(path), label) as pem,
-                ):
-                    context.load_verify_locations(cafile=pem)
+                try:
+                    with _as_pem(str(path), label) as pem:
+                        context.load_verify_locations(cafile=pem)
+                    self._usable.add(str(path))
+                except (OSError, ValueError) as error:
+                    if str(path) in self._used:
+                        self._do_without(str(path), label, openssl_error(error))
 
     # Who we are
 
@@ -189,7 +225,7 @@ class TlsLoader:
                 with _as_pem(
                     certificate, "CERTIFICATE" if self._settings.der else None
                 ) as path:
-                    self._warn_of_short_key(path)
+                    self._look_at_certificate(Path(path).read_bytes())
                     context.load_cert_chain(path, key_path, self._give_password)
             except (OSError, ValueError) as error:
                 raise _unusable(
@@ -218,7 +254,7 @@ class TlsLoader:
                 except ssl.SSLError as error:
                     if error.reason not in _MISMATCHES:
                         raise ValueError(_what_is_wrong_with_key(path)) from error
-            except (OSError, ValueError, EOFError) as error:
+            except (OSError, ValueError) as error:
                 raise _unusable(
                     f"000b:0004 Unable to load private TLS key from '{name}'", error
                 ) from error
@@ -226,13 +262,23 @@ class TlsLoader:
                 logger.warning("private key file '%s' can be read by everybody", name)
             yield path
 
-    def _give_password(self) -> str:
+    def _give_password(self) -> bytes:
         if self._password is None:
+            if not self._may_ask:
+                # Nobody sits there any more, and many may be waiting.
+                raise ValueError(_NOT_TYPED)
             self._password = self._ask()
         return self._password
 
-    def _warn_of_short_key(self, path: str) -> None:
-        certificate = first_block(Path(path).read_bytes(), "CERTIFICATE")
+    def _look_at_certificate(self, pem: bytes) -> None:
+        """Warn of a short key.
+
+        Raises:
+            ValueError: there is none; Python's own words for that are others.
+        """
+        if not _CERTIFICATE_BEGINS.search(pem):
+            raise ValueError("0480006c: no start line")
+        certificate = first_block(pem, "CERTIFICATE")
         bits = rsa_key_bits(certificate) if certificate else None
         if bits is not None and bits < _SHORT_KEY_BITS:
             logger.warning(
@@ -249,9 +295,13 @@ class TlsLoader:
         self, context: ssl.SSLContext, profile: SecurityProfile
     ) -> None:
         name = self._settings.dh_parameter_file
-        if name is None or not _load_dh_file(context, name, profile):
-            with memory_file(_FFDHE_2048) as path:
-                context.load_dh_params(path)
+        if name is not None:
+            if _load_dh_file(context, name, profile):
+                self._usable.add(name)
+                return
+            self._do_without(name, "temporary DH parameter")
+        with memory_file(_FFDHE_2048) as path:
+            context.load_dh_params(path)
 
 
 def openssl_error(error: Exception) -> str:
@@ -267,15 +317,46 @@ def openssl_error(error: Exception) -> str:
     return f"OpenSSL error {error}" if str(error) else "OpenSSL error"
 
 
-def _ask() -> str:
-    """Ask on the terminal or, without one, read a line of standard input."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", getpass.GetPassWarning)
-        return getpass.getpass(PROMPT)
+def _crl_error(error: Exception) -> str:
+    """The same for a CRL, for which the original asks another part of OpenSSL."""
+    if isinstance(error, FileNotFoundError):
+        return "OpenSSL error 10000080: no such file"
+    return openssl_error(error)
+
+
+def _ask() -> bytes:
+    """Ask on the terminal or, without one, read a line of standard input.
+
+    Raises:
+        ValueError: there is no line.
+        OSError: it cannot be read.
+    """
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return _read_password()
+    try:
+        return getpass.getpass(PROMPT).encode()
+    except (EOFError, UnicodeError) as error:
+        raise ValueError(_NOT_TYPED) from error
+
+
+def _read_password() -> bytes:
+    for _ in range(_ASKED_MAX):
+        print(PROMPT, end="", file=sys.stderr, flush=True)
+        with open(0, "rb", buffering=0, closefd=False) as typed:
+            line = typed.readline(_PASSWORD_BYTES_MAX)
+        print(file=sys.stderr, flush=True)
+        if line:
+            return line.removesuffix(b"\n")
+    raise ValueError(_NOT_TYPED)
 
 
 def _unusable(message: str, error: Exception) -> ConfigurationError:
-    return ConfigurationError(message, ExitCode.TLS, details=(openssl_error(error),))
+    """As the original has it, which says no more of what does not match."""
+    mismatch = isinstance(error, ssl.SSLError) and error.reason in _MISMATCHES
+    details = () if mismatch else (openssl_error(error),)
+    return ConfigurationError(message, ExitCode.TLS, details=details)
 
 
 def _what_is_wrong_with_key(path: str) -> str:
@@ -299,7 +380,10 @@ def _as_pem(name: str, label: str | None) -> Iterator[str]:
         return
     der = Path(name).read_bytes()
     if not label.endswith("KEY") and not is_certificate(der):
-        raise ValueError("0688010a: nested asn1 error")
+        is_sequence = der[:1] == b"\x30"
+        raise ValueError(
+            "0688010a: nested asn1 error" if is_sequence else "068000a8: wrong tag"
+        )
     with memory_file(to_pem(der, label)) as path:
         yield path
 
@@ -343,7 +427,7 @@ def _check_suites(suites: tuple[str, ...], profile: SecurityProfile) -> None:
 
 
 def _load_dh_file(context: ssl.SSLContext, name: str, profile: SecurityProfile) -> bool:
-    """Use DH parameters of a file; False, with a warning: they cannot be used."""
+    """Use DH parameters of a file; False: they cannot be used."""
     try:
         block = first_block(Path(name).read_bytes(), "DH PARAMETERS")
         bits = dh_prime_bits(block) if block else None
@@ -361,8 +445,7 @@ def _load_dh_file(context: ssl.SSLContext, name: str, profile: SecurityProfile) 
             context.load_dh_params(name)
             return True
     except (OSError, ValueError):
-        pass
-    logger.warning("unable to load temporary DH parameter file '%s', ignoring", name)
+        return False
     return False
 
 

@@ -1,6 +1,7 @@
 """Contexts out of files; what is wrong with a file, in the original's words."""
 
 import logging
+import os
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from dcmrecv.config.logs import TLS_LOGGER
 from dcmrecv.config.settings import CrlCheck, PeerCertificate, TlsSettings
 from dcmrecv.errors import ConfigurationError, ExitCode
 from dcmrecv.server.tls import TlsLoader
-from tests.builders.certificates import DER, PEM, Authority, Identity
+from tests.builders.certificates import DER, PEM, Authority, Identity, dh_parameters
 
 ROOT = Authority("Root")
 SERVER = ROOT.issue("server")
@@ -147,9 +148,9 @@ def test_a_password_that_was_typed_is_asked_for_once(
     key = written(tmp_path / "locked", SERVER.key_bytes(password="secret"))
     asked = []
 
-    def ask() -> str:
+    def ask() -> bytes:
         asked.append("?")
-        return "secret"
+        return b"secret"
 
     loader = TlsLoader(replace(own, key_file=key), ask)
     loader.load()
@@ -157,27 +158,56 @@ def test_a_password_that_was_typed_is_asked_for_once(
     assert asked == ["?"]
 
 
+def test_a_password_is_not_asked_for_later(own: TlsSettings) -> None:
+    """A key that is encrypted now, and was not when somebody could be asked."""
+    loader = TlsLoader(own, lambda: b"secret")
+    loader.load()
+    written(Path(own.key_file), SERVER.key_bytes(password="secret"))
+    with pytest.raises(ConfigurationError, match="000b:0004"):
+        loader.load()
+
+
 def test_nobody_to_ask_is_a_wrong_password(own: TlsSettings, tmp_path: Path) -> None:
     """Spec 10.1: standard input at its end."""
     key = written(tmp_path / "locked", SERVER.key_bytes(password="secret"))
 
-    def ask() -> str:
-        raise EOFError
+    def ask() -> bytes:
+        raise ValueError("1400006b: processing error")
 
-    with pytest.raises(ConfigurationError, match="000b:0004"):
+    with pytest.raises(ConfigurationError, match="000b:0004") as raised:
         TlsLoader(replace(own, key_file=key), ask).load()
+    assert raised.value.details == ("OpenSSL error 1400006b: processing error",)
 
 
-@pytest.mark.parametrize("content", [None, b"", SERVER.key_bytes()])
+def test_a_password_need_not_be_text(own: TlsSettings, tmp_path: Path) -> None:
+    """On the command line it is whatever bytes the shell passes on."""
+    password = b"\xe9\xff"
+    key = written(tmp_path / "locked", SERVER.key_bytes(password=password))
+    settings = replace(own, key_file=key, password=os.fsdecode(password))
+    TlsLoader(settings).load()
+    TlsLoader(replace(settings, password=None), lambda: password).load()
+    error = failure(replace(settings, password=os.fsdecode(b"\xe8")))
+    assert error.details == ("OpenSSL error 1c800064: bad decrypt",)
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        (None, "80000002: OpenSSL error"),
+        (b"", "0480006c: no start line"),
+        (SERVER.key_bytes(), "0480006c: no start line"),
+    ],
+)
 def test_what_is_no_certificate_does_not_match(
-    own: TlsSettings, tmp_path: Path, content: bytes | None
+    own: TlsSettings, tmp_path: Path, content: bytes | None, detail: str
 ) -> None:
-    """Spec 10.2: the load error itself is lost."""
+    """Spec 10.2."""
     name = "none" if content is None else written(tmp_path / "bad", content)
     error = failure(replace(own, certificate_file=name))
     assert str(error) == (
         f"000b:0006 Private key '{own.key_file}' and certificate '{name}' do not match"
     )
+    assert error.details == (f"OpenSSL error {detail}",)
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa2048"])
@@ -188,6 +218,7 @@ def test_key_and_certificate_must_belong_together(
     name = written(tmp_path / "other", other.certificates())
     error = failure(replace(own, certificate_file=name))
     assert str(error).startswith("000b:0006 Private key")
+    assert error.details == ()
 
 
 def test_a_key_that_everybody_can_read_gets_a_warning(
@@ -274,7 +305,7 @@ def test_what_cannot_be_trusted_is_ignored_with_a_warning(
     """Spec 10.1; a missing directory is not even mentioned."""
     bad = written(tmp_path / "bad", b"words")
     settings = replace(
-        own, ca_files=("none", bad), ca_directories=("none",), crl_files=("none",)
+        own, ca_files=("none", bad), ca_directories=("none",), crl_files=("none", bad)
     )
     TlsLoader(settings).load()
     assert lines(log) == [
@@ -282,8 +313,55 @@ def test_what_cannot_be_trusted_is_ignored_with_a_warning(
         ("WARNING", "unable to load certificate file 'none', ignoring"),
         ("ERROR", "OpenSSL error 05800088: no certificate or crl found"),
         ("WARNING", f"unable to load certificate file '{bad}', ignoring"),
+        ("ERROR", "OpenSSL error 10000080: no such file"),
         ("WARNING", "unable to load CRL file 'none', ignoring"),
+        ("WARNING", f"unable to load CRL file '{bad}', ignoring"),
     ]
+
+
+def test_what_could_be_used_once_must_be_usable_again(
+    own: TlsSettings, tmp_path: Path
+) -> None:
+    """Of a file that is being written while it is read again, less would be trusted."""
+    files = {
+        "ca.pem": ROOT.root,
+        "crl.pem": ROOT.revocation_list(),
+        "dh.pem": dh_parameters("ffdhe2048"),
+    }
+    names = {name: written(tmp_path / name, files[name]) for name in files}
+    settings = replace(
+        own,
+        ca_files=(names["ca.pem"], "none"),
+        crl_files=(names["crl.pem"],),
+        dh_parameter_file=names["dh.pem"],
+    )
+    loader = TlsLoader(settings)
+    assert trusted(loader.load()) == (1, 1)
+    for name, path in names.items():
+        written(Path(path), files[name][:100])
+        with pytest.raises(ConfigurationError, match="unable to load ") as raised:
+            loader.load()
+        assert path in str(raised.value)
+        written(Path(path), files[name])
+    assert trusted(loader.load()) == (1, 1)
+
+
+def test_what_could_be_used_in_a_directory_in_der_must_be_usable_again(
+    tmp_path: Path,
+) -> None:
+    directory = tmp_path / "ca"
+    directory.mkdir()
+    crl = directory / "0123abcd.r0"
+    written(crl, ROOT.revocation_list(encoding=DER))
+    loader = TlsLoader(
+        replace(der_settings(tmp_path), ca_directories=(str(directory),))
+    )
+    loader.load()
+    written(crl, b"words")
+    with pytest.raises(ConfigurationError, match="unable to load X509 CRL file"):
+        loader.load()
+    crl.unlink()
+    assert trusted(loader.load()) == (0, 0)
 
 
 # Ciphersuites

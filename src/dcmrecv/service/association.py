@@ -479,9 +479,12 @@ class _Association:
         """Once for the whole association; those of messages have been counted."""
         if not of_request and not any(of_messages):
             return
+        found = {**of_request, **dict(zip(ODDITIES, of_messages, strict=True))}
+        if self._strict:
+            _logger.error("Not tolerated of %s: %s", self.peer, tolerated(found))
+            return
         self._slot.increase("tolerated", sum(of_request.values()))
         if self._info:
-            found = {**of_request, **dict(zip(ODDITIES, of_messages, strict=True))}
             _logger.info("Tolerated of %s: %s", self.peer, tolerated(found))
 
     def _run(self) -> None:

@@ -273,7 +273,8 @@ cdef class StoreReceiver:
         self.sink.abandon()
         if self.tls is not None:
             self.tls.secure(None)
-        self.slot.add(SLOT_TOLERATED, sum(self.oddities))
+        if not self.reader.strict:
+            self.slot.add(SLOT_TOLERATED, sum(self.oddities))
 
     cdef Step _loop(self) noexcept nogil:
         cdef Step step

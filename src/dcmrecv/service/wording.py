@@ -32,6 +32,10 @@ _SEND_PDU_DEFAULT = 4_096
 _PDU_OVERHEAD = 12
 _SEND_PDV_MIN = 12
 
+# Of a PDU, at level debug. A usual A-ASSOCIATE-RQ has less; the longest would make the
+# log grow by four times its size, and the worker beyond what SECURITY.md says.
+DUMPED_BYTES_MAX = 32_768
+
 _ITEMS_AT = 74  # of an A-ASSOCIATE-RQ: behind the header, titles and reserved bytes
 
 INCOMING_REQUEST = "Incoming Association Request:"
@@ -208,8 +212,8 @@ def received_pdu(data: bytes) -> str:
     lines = [
         f"PDU Type: Associate Request, PDU Length: {len(data) - 6} + 6 bytes PDU header"
     ]
-    # Differs: DCMTK shows a passcode, too.
-    shown = min(len(data), _ITEMS_AT + secret_at(data[_ITEMS_AT:]))
+    # Differs: DCMTK shows a passcode, too, and every byte of the longest PDU.
+    shown = min(len(data), _ITEMS_AT + secret_at(data[_ITEMS_AT:]), DUMPED_BYTES_MAX)
     for at in range(0, shown, 16):
         lines.append(
             "".join(f"  {byte:02x}" for byte in data[at : min(at + 16, shown)])

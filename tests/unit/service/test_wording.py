@@ -160,6 +160,14 @@ def test_a_request_is_dumped_16_bytes_a_line() -> None:
     )
 
 
+def test_a_dump_of_the_longest_pdu_is_cut() -> None:
+    request = pdu.associate_rq(further_items=[pdu.item(0x99, bytes(65_000))] * 16)
+    dump = wording.received_pdu(request)
+    missing = len(request) - wording.DUMPED_BYTES_MAX
+    assert dump.endswith(f"\n  ({missing} bytes not shown)")
+    assert len(dump) < 5 * wording.DUMPED_BYTES_MAX
+
+
 def test_a_dump_ends_where_a_passcode_may_stand() -> None:
     identity = pdu.user_identity("anna", response_requested=False)
     dump = wording.received_pdu(pdu.associate_rq(user_items=[identity]))

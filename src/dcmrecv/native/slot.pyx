@@ -108,7 +108,7 @@ cdef class WorkerSlot:
         self.words[_word(field)] += amount
 
     def count(self, str field, uint64_t value, size_t first):
-        """In how many slots of the memory, from slot `first` on, a field has a value."""
+        """In how many slots, from slot `first` on, a field has a value."""
         cdef size_t word = _word(field)
         cdef size_t slot
         cdef size_t found = 0

@@ -91,6 +91,7 @@ class ScriptedReceiver:
     is_store: bool = True
     fault_text: str = ""
     fault_errno: int = 0
+    sop_instance: str = ""
     remarks: tuple[int, Sequence[tuple[int, int, str, int]]] = (0, ())
     violation: tuple[int, int, int] = (0, 0, 0)
     oddities: tuple[int, ...] = (0, 0, 0, 0)

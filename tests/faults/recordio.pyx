@@ -9,15 +9,19 @@ it is done, a flush when it begins and when it is done, an answer before it goes
 
 import os
 
+from libc cimport errno
 from libc.stdint cimport int64_t
 from libc.stdio cimport snprintf
 from posix.stat cimport fstat, struct_stat
 from posix.unistd cimport getpid, write
 
-from dcmrecv.native.sysio cimport SysIo, install_system_io, libc_io
+from dcmrecv.native.sysio cimport SysIo, install_system_io, libc_io, mode_t
 
 cdef extern from "<sys/stat.h>" nogil:
     int fstatat(int dirfd, const char* path, struct_stat* result, int flags)
+
+cdef extern from "<fcntl.h>" nogil:
+    const int AT_FDCWD
 
 cdef extern from "<unistd.h>" nogil:
     int usleep(unsigned int microseconds)
@@ -34,6 +38,22 @@ cdef void note(const char* what, unsigned long long number) noexcept nogil:
     cdef char line[64]
     cdef int size = snprintf(
         line, sizeof(line), b"%s %d %llu\n", what, <int>getpid(), number
+    )
+    write(log_fd, line, <size_t>size)
+
+
+cdef void note_name(
+    const char* what, int dirfd, const char* path
+) noexcept nogil:
+    """`what PID INODE DIRECTORY`: a directory has a new entry."""
+    cdef char line[96]
+    cdef struct_stat entry
+    cdef int size
+    if fstatat(dirfd, path, &entry, 0) != 0:
+        return
+    size = snprintf(
+        line, sizeof(line), b"%s %d %llu %llu\n", what, <int>getpid(),
+        <unsigned long long>entry.st_ino, inode_of(dirfd),
     )
     write(log_fd, line, <size_t>size)
 
@@ -74,12 +94,22 @@ cdef int recorded_renameat(
     int old_dirfd, const char* old_path,
     int new_dirfd, const char* new_path, bint replace,
 ) noexcept nogil:
-    cdef struct_stat status
     cdef int result = real.renameat(
         old_dirfd, old_path, new_dirfd, new_path, replace
     )
-    if result == 0 and fstatat(new_dirfd, new_path, &status, 0) == 0:
-        note(b"name", status.st_ino)
+    if result == 0:
+        note_name(b"name", new_dirfd, new_path)
+    return result
+
+
+cdef int recorded_mkdirat(int dirfd, const char* path, mode_t mode) noexcept nogil:
+    cdef int result = real.mkdirat(dirfd, path, mode)
+    cdef int number = errno.errno
+    # Also one that another process has just made and may not have noted yet; not the
+    # output directory, which was there before.
+    if dirfd != AT_FDCWD:
+        note_name(b"made", dirfd, path)
+    errno.errno = number
     return result
 
 
@@ -119,6 +149,7 @@ def install(str path):
     table.pwrite = recorded_pwrite
     table.pwrite_dontcache = recorded_pwrite_dontcache
     table.renameat = recorded_renameat
+    table.mkdirat = recorded_mkdirat
     table.fdatasync = recorded_fdatasync
     table.fsync = recorded_fsync
     table.syncfs = recorded_syncfs

@@ -239,6 +239,22 @@ def test_requests_of_nothing_but_items_do_not_add_up() -> None:
     assert max(workers) < (64 - 16) * MEBIBYTE, peaks
 
 
+def test_a_worker_that_tells_everything_does_not_grow_either() -> None:
+    """At level debug a request is dumped, and written out."""
+    with Program(["-d", "--promiscuous", "--max-associations", "1"]) as program:
+        for size in (52, 60_000):
+            negotiation = pdu.extended_negotiation("1.2.3", bytes(size))
+            user = pdu.item(0x50, negotiation * (65_000 // len(negotiation)))
+            request = pdu.associate_rq(further_items=[user] * 15)
+            assert len(request) > 900_000
+            with RawScu(program.port) as scu:
+                scu.send(request)
+                assert scu.read_pdu().kind == pdu.A_ASSOCIATE_AC
+        peaks = program.peak_memory_bytes()
+    workers = [peak for pid, peak in peaks.items() if pid != program.process.pid]
+    assert max(workers) < 64 * MEBIBYTE, peaks
+
+
 def test_connections_without_a_word_do_not_add_up() -> None:
     """A health check every millisecond for an hour would be 3.6 million of them."""
     with Program(["--promiscuous"]) as program:

@@ -105,6 +105,7 @@ def test_a_strange_message_is_aborted_when_strict(tmp_path: Path, name: str) -> 
         scu.associate()
         scu.send(wire)
         assert scu.ending() == abort
+    assert "E: Not tolerated of RAW at 127.0.0.1: 1 x " in program.log()
     assert data_sets_below(tmp_path / "out") == {}
 
 

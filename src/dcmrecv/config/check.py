@@ -131,6 +131,18 @@ def _storage(settings: Settings) -> Iterator[str]:
     if storage.mode is not StorageMode.IGNORE:
         where = storage.output_directory or "."
         yield _line("  in directory", where, "--output-directory")
+        existing = storage.on_duplicate.value
+        yield _line("  if the file exists", existing, "--on-duplicate")
+        yield _line("  answered when safe by", storage.durability.value, "--durability")
+        if storage.reserve is None:
+            yield _line("  while the disk has", "any space", "no --reserve")
+        else:
+            yield _line("  while the disk has", str(storage.reserve), "--reserve")
+    if storage.max_object_size is None:
+        yield _line("  of a data set", "any length", "no --max-object-size")
+    else:
+        most = f"{storage.max_object_size} bytes at most"
+        yield _line("  of a data set", most, "--max-object-size")
 
 
 def _named(uid: str) -> str:

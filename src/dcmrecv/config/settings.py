@@ -248,6 +248,11 @@ class Reserve:
         if (self.size_bytes > 0) == (self.percent > 0):
             raise ConfigurationError("a reserve is a size or a percentage")
 
+    def __str__(self) -> str:
+        if self.percent > 0:
+            return f"{self.percent:g} % free"
+        return f"{self.size_bytes} bytes free"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageSettings:

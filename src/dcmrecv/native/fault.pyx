@@ -15,6 +15,7 @@ from dcmrecv.errors import (
     TransportError,
 )
 
+from libc.errno cimport EXDEV
 from libc.stdio cimport fprintf, snprintf, stderr
 from libc.stdlib cimport abort
 from libc.string cimport strerror
@@ -174,6 +175,15 @@ cdef const char* _element_text(FaultCode code) noexcept nogil:
     return NULL
 
 
+cdef const char* _os_reason(const Fault* fault) noexcept nogil:
+    """What the errno of a system call means."""
+    if fault.os_errno == EXDEV and (
+        fault.code == CREATE_FILE or fault.code == CREATE_DIRECTORY
+    ):
+        return b"symbolic link out of the directory"    # openat2(2)
+    return strerror(fault.os_errno)
+
+
 cdef size_t describe_fault(const Fault* fault, char* out, size_t room) noexcept nogil:
     """Write one sentence about a fault, NUL-terminated, cut to `room` bytes.
 
@@ -183,7 +193,7 @@ cdef size_t describe_fault(const Fault* fault, char* out, size_t room) noexcept 
     cdef int written
     cdef const char* text = _os_text(fault.code)
     if text != NULL:
-        written = snprintf(out, room, b"%s: %s", text, strerror(fault.os_errno))
+        written = snprintf(out, room, b"%s: %s", text, _os_reason(fault))
     else:
         text = _element_text(fault.code)
         if text != NULL:

@@ -473,6 +473,7 @@ class _Association:
             Ending(
                 error=failure,
                 context_id=receiver.context_id if receiver.in_data_set else None,
+                sop_instance=receiver.sop_instance if receiver.in_data_set else "",
                 fault=receiver.violation,
                 is_store=receiver.is_store,
             )
@@ -486,9 +487,12 @@ class _Association:
         """Once for the whole association; those of messages have been counted."""
         if not of_request and not any(of_messages):
             return
+        found = {**of_request, **dict(zip(ODDITIES, of_messages, strict=True))}
+        if self._strict:
+            _logger.error("Not tolerated of %s: %s", self.peer, tolerated(found))
+            return
         self._slot.increase("tolerated", sum(of_request.values()))
         if self._info:
-            found = {**of_request, **dict(zip(ODDITIES, of_messages, strict=True))}
             _logger.info("Tolerated of %s: %s", self.peer, tolerated(found))
 
     def _run(self) -> None:
@@ -527,6 +531,7 @@ class _Association:
             path=path,
             fault_text=receiver.fault_text,
             fault_errno=receiver.fault_errno,
+            sop_instance=receiver.sop_instance,
             bit_preserving=self._bit_preserving,
         )
         # After a failure the old file is still there, whatever was tried.
@@ -566,7 +571,8 @@ class _Association:
         self._on(Event.RELEASE_RQ)
         if receiver.in_data_set:
             context_id = receiver.context_id
-            _logger.error(wording.data_set_released(context_id, self.peer))
+            instance = receiver.sop_instance
+            _logger.error(wording.data_set_released(context_id, self.peer, instance))
         _logger.info(wording.RELEASE_RECEIVED)
         self._on(Event.RELEASE_RESPONSE)
         # Who asks for release and then hangs up has got what he wanted.

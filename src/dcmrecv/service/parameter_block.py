@@ -29,6 +29,10 @@ from dcmrecv.ul.pdu import (
     Result,
 )
 
+# Items of extended negotiation shown, and bytes of each: nothing known has so many.
+NEGOTIATIONS_MAX = 128
+INFORMATION_BYTES_MAX = 256
+
 _RESULTS = {
     Result.ACCEPTANCE: "Accepted",
     Result.NO_REASON: "No Reason",
@@ -141,11 +145,16 @@ def _extended_lines(
     if not negotiations:
         return [f"{title} none"]
     lines = [title.rstrip()]
-    for negotiation in negotiations:
+    for negotiation in negotiations[:NEGOTIATIONS_MAX]:
         name = name_of(negotiation.sop_class) or "Unknown-UID"
-        values = ", ".join(f"0x{byte:02x}" for byte in negotiation.information)
+        shown = negotiation.information[:INFORMATION_BYTES_MAX]
+        values = ", ".join(f"0x{byte:02x}" for byte in shown)
+        if len(shown) < len(negotiation.information):
+            values += f", and {len(negotiation.information) - len(shown)} bytes"
         lines.append(f"  ={name} ({printable(negotiation.sop_class)})")
         lines.append(f"    [{values}]")
+    if len(negotiations) > NEGOTIATIONS_MAX:
+        lines.append(f"  and {len(negotiations) - NEGOTIATIONS_MAX} more")
     return lines
 
 

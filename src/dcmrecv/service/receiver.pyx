@@ -48,6 +48,7 @@ from dcmrecv.native.slot cimport (
     SLOT_TOLERATED,
 )
 from dcmrecv.native.sysio cimport iovec
+from dcmrecv.native.wire cimport Span
 from dcmrecv.service.plan cimport CONTEXTS_MAX
 from dcmrecv.storage.duplicate cimport NO_DUPLICATE
 from dcmrecv.storage.sink cimport SUCCESS
@@ -276,7 +277,8 @@ cdef class StoreReceiver:
         self.sink.abandon()
         if self.tls is not None:
             self.tls.secure(None)
-        self.slot.add(SLOT_TOLERATED, sum(self.oddities))
+        if not self.reader.strict:
+            self.slot.add(SLOT_TOLERATED, sum(self.oddities))
 
     cdef Step _loop(self) noexcept nogil:
         cdef Step step
@@ -483,6 +485,12 @@ cdef class StoreReceiver:
     def message_id(self):
         """Message ID (0000,0110) of the last message."""
         return self.command.message_id
+
+    @property
+    def sop_instance(self):
+        """Affected SOP Instance UID of the last C-STORE-RQ, a character for a byte."""
+        cdef Span uid = self.command.sop_instance
+        return (<const char*>uid.ptr)[:uid.len].decode("latin-1")
 
     @property
     def violation(self):

@@ -33,6 +33,10 @@ _SEND_PDU_DEFAULT = 4_096
 _PDU_OVERHEAD = 12
 _SEND_PDV_MIN = 12
 
+# Of a PDU, at level debug. A usual A-ASSOCIATE-RQ has less; the longest would make the
+# log grow by four times its size, and the worker beyond what SECURITY.md says.
+DUMPED_BYTES_MAX = 32_768
+
 _ITEMS_AT = 74  # of an A-ASSOCIATE-RQ: behind the header, titles and reserved bytes
 
 INCOMING_REQUEST = "Incoming Association Request:"
@@ -90,6 +94,7 @@ class StoreReport:
     path: str  # "" when there is no file
     fault_text: str = ""  # "" when there was no fault
     fault_errno: int = 0  # 0 when no system call is to blame
+    sop_instance: str = ""  # as sent
     bit_preserving: bool = False  # whose failures DCMTK words in another way
 
 
@@ -98,11 +103,13 @@ class Ending:
     """How an association ended otherwise than by release.
 
     `fault` is the FaultCode of the data plane with its two numbers, `context_id` the
-    presentation context of a data set that was under way, None if none was.
+    presentation context of a data set that was under way, None if none was, and
+    `sop_instance` whose it was, as sent.
     """
 
     error: AssociationError
     context_id: int | None = None
+    sop_instance: str = ""
     fault: tuple[int, int, int] = (FaultCode.NO_FAULT, 0, 0)
     is_store: bool = False
 
@@ -209,8 +216,8 @@ def received_pdu(data: bytes) -> str:
     lines = [
         f"PDU Type: Associate Request, PDU Length: {len(data) - 6} + 6 bytes PDU header"
     ]
-    # Differs: DCMTK shows a passcode, too.
-    shown = min(len(data), _ITEMS_AT + secret_at(data[_ITEMS_AT:]))
+    # Differs: DCMTK shows a passcode, too, and every byte of the longest PDU.
+    shown = min(len(data), _ITEMS_AT + secret_at(data[_ITEMS_AT:]), DUMPED_BYTES_MAX)
     for at in range(0, shown, 16):
         lines.append(
             "".join(f"  {byte:02x}" for byte in data[at : min(at + 16, shown)])
@@ -297,7 +304,8 @@ def store_failed(report: StoreReport, peer: Peer) -> str:
         lines += _unreadable(report.context_id, report.fault_text)
     lines.append(
         f"C-STORE Request (MsgID {report.message_id}) of {peer} answered with "
-        f"0x{report.status:04x} ({_status(report.status)}): {report.fault_text}"
+        f"0x{report.status:04x} ({_status(report.status)}): "
+        f"{_with_instance(report.fault_text, report.sop_instance)}"
     )
     return "\n".join(lines)
 
@@ -348,10 +356,18 @@ def _unreadable(context_id: int, reason: str) -> list[str]:
 # The end
 
 
-def data_set_released(context_id: int, peer: Peer) -> str:
+def _with_instance(reason: str, sop_instance: str) -> str:
+    """Which object it was, if it was one: file names do not always tell."""
+    if not sop_instance:
+        return reason
+    return f"{reason} (SOP instance {printable(sop_instance)})"
+
+
+def data_set_released(context_id: int, peer: Peer, sop_instance: str) -> str:
     """The peer asked for release before the data set had ended."""
     lines = _unreadable(context_id, "0006:0319 DUL Peer Requested Release")
-    lines.append(association_lost(peer, "Peer asked for release inside a data set"))
+    reason = _with_instance("Peer asked for release inside a data set", sop_instance)
+    lines.append(association_lost(peer, reason))
     return "\n".join(lines)
 
 
@@ -426,10 +442,11 @@ def ended(ending: Ending, peer: Peer) -> str | None:
     if error.abort is None:
         if ending.context_id is None and isinstance(error, PeerAborted | PeerClosed):
             return None
-        return association_lost(peer, str(error))
+        return association_lost(peer, _with_instance(str(error), ending.sop_instance))
     code, field, incomplete = ending.fault
     if code != FaultCode.COMMAND_FIELD:
-        return association_aborted(peer, str(error))
+        reason = _with_instance(str(error), ending.sop_instance)
+        return association_aborted(peer, reason)
     reason = f"unsupported DIMSE command (0x{field:04x})"
     line = association_aborted(peer, reason)
     if incomplete or field not in _COMMAND_FIELDS:

@@ -87,6 +87,10 @@ cdef class Flusher:
             self.io.fstatfs(root_fd, &place) != 0 or not _flushes_whole(place.f_type)
         ):
             self.durability = DURABLE_FULL
+        if self.durability == DURABLE_GROUP:
+            # Before anything is written: syncfs(2) tells an error that somebody has
+            # been told already only to descriptors that were open by then.
+            self.sync_fd = self._open_directory(b"")
 
     cdef int flush_new(self, int fd) noexcept nogil:
         """A file is complete and gets its name next.

@@ -297,6 +297,8 @@ cdef class NormalSink(StoreSink):
     cdef bint _append(
         self, const uint8_t* data, size_t size, uint64_t* at
     ) noexcept nogil:
+        if not self._may_grow():
+            return False
         if self.writer.write(data, size, at[0], &self.fault) != WRITE_DONE:
             return False
         at[0] += size
@@ -315,12 +317,16 @@ cdef class NormalSink(StoreSink):
         cdef int i
         if self.fault.code != NO_FAULT:
             return False
+        if self.plan.deflated and not self.guard.allows(self.spans.size, &self.fault):
+            return False
         if self.meta_size == 0:
             if not self._begin_described():
                 return False
             at = 0
             data = self.meta
             size = self.meta_size
+        elif not self._may_grow():
+            return False
         for i in range(self.spans.count):
             span = &self.spans.list[i]
             if 0 < size <= MERGED_MAX and self._room_before(span.ptr) >= size:

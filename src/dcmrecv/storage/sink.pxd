@@ -55,6 +55,7 @@ cdef class StoreSink:
     cdef uint16_t _status(self) noexcept nogil
     cdef bint _write_window(self, const char* directory) noexcept nogil
     cdef void _fail(self, const char* directory) noexcept nogil
+    cdef bint _may_grow(self) noexcept nogil
     cdef bint _begin_file(self, const char* directory) noexcept nogil
     cdef bint _publish(self, const char* directory) noexcept nogil
     cdef bint _keep_older(

@@ -148,7 +148,11 @@ cdef class StoreSink:
         if not self.guard.allows(self.image.data_set_size(), &self.fault):
             self.writer.discard()
             return False
-        if self.writer.fd < 0 and not self._begin_file(directory):
+        if self.writer.fd < 0:
+            if not self._begin_file(directory):
+                return False
+        elif not self._may_grow():
+            self.writer.discard()
             return False
         if self.writer.write_window(
             self.image.window.base, self.image.window.fill, self.image.file_offset,
@@ -157,6 +161,13 @@ cdef class StoreSink:
             self.writer.discard()
             return False
         return True
+
+    cdef bint _may_grow(self) noexcept nogil:
+        """Is there room for more of the file that has begun? False leaves a fault.
+
+        Nobody knows how long an object is before it ends.
+        """
+        return self.guard.has_room(self.writer.root_fd, &self.fault)
 
     cdef bint _begin_file(self, const char* directory) noexcept nogil:
         if not self.guard.has_room(self.writer.root_fd, &self.fault):

@@ -7,10 +7,13 @@ from dcmrecv.config.settings import (
     VERIFICATION_PROFILE,
     AccessSettings,
     AssociationProfile,
+    Durability,
     ListenAddress,
     NetworkSettings,
+    OnDuplicate,
     PoolSettings,
     ProfileContext,
+    Reserve,
     Settings,
     StorageMode,
     StorageSettings,
@@ -79,6 +82,33 @@ def test_every_option_that_narrows_is_named() -> None:
         lines["objects are stored"] == "not at all, answered with Success  (--ignore)"
     )
     assert "in directory" not in lines
+    assert "while the disk has" not in lines
+
+
+@pytest.mark.parametrize(
+    ("reserve", "text"),
+    [
+        (Reserve(size_bytes=5_000), "5000 bytes free  (--reserve)"),
+        (Reserve(percent=2.5), "2.5 % free  (--reserve)"),
+        (None, "any space  (no --reserve)"),
+    ],
+)
+def test_what_decides_about_an_object_is_named(
+    reserve: Reserve | None, text: str
+) -> None:
+    storage = StorageSettings(
+        reserve=reserve,
+        max_object_size=1_000,
+        on_duplicate=OnDuplicate.REJECT,
+        durability=Durability.GROUP,
+    )
+    lines = lines_of(Settings(network=NETWORK, storage=storage))
+    assert lines["while the disk has"] == text
+    assert lines["of a data set"] == "1000 bytes at most  (--max-object-size)"
+    assert lines["if the file exists"] == "reject  (--on-duplicate)"
+    assert lines["answered when safe by"] == "group  (--durability)"
+    lines = lines_of(Settings(network=NETWORK))
+    assert lines["of a data set"] == "any length  (no --max-object-size)"
 
 
 def test_tls_and_proxies_are_named() -> None:

@@ -911,7 +911,8 @@ def test_an_object_cut_short_is_told_and_forgotten(
         "E: Unable to receive dataset on presentation context 1: "
         "0006:0317 Peer aborted Association (or never connected)",
         "E: Unable to receive C-STORE dataset on presentation context 1",
-        "E: Association with ME at 127.0.0.1 ended: Peer closed the connection",
+        "E: Association with ME at 127.0.0.1 ended: Peer closed the connection "
+        "(SOP instance 1.2.3.4.5)",
     ]
     assert os.listdir(tmp_path) == []
 

@@ -101,6 +101,16 @@ def test_a_request_block_shows_everything() -> None:
     ]
 
 
+def test_a_block_does_not_grow_with_what_a_peer_thinks_up() -> None:
+    most = parameter_block.NEGOTIATIONS_MAX
+    long = pdu.extended_negotiation("1.2.3", bytes(5_000))
+    wire = pdu.associate_rq(further_items=[pdu.item(0x50, long)] * (most + 1))
+    lines = block_lines(parameter_block.request_block(request_of(wire), 16_384))
+    shown = ", ".join(["0x00"] * parameter_block.INFORMATION_BYTES_MAX)
+    assert lines.count(f"    [{shown}, and 4744 bytes]") == most
+    assert "  and 1 more" in lines
+
+
 def test_an_accept_block_shows_the_answers() -> None:
     wire = pdu.associate_rq(
         [

@@ -160,6 +160,14 @@ def test_a_request_is_dumped_16_bytes_a_line() -> None:
     )
 
 
+def test_a_dump_of_the_longest_pdu_is_cut() -> None:
+    request = pdu.associate_rq(further_items=[pdu.item(0x99, bytes(65_000))] * 16)
+    dump = wording.received_pdu(request)
+    missing = len(request) - wording.DUMPED_BYTES_MAX
+    assert dump.endswith(f"\n  ({missing} bytes not shown)")
+    assert len(dump) < 5 * wording.DUMPED_BYTES_MAX
+
+
 def test_a_dump_ends_where_a_passcode_may_stand() -> None:
     identity = pdu.user_identity("anna", response_requested=False)
     dump = wording.received_pdu(pdu.associate_rq(user_items=[identity]))
@@ -280,6 +288,34 @@ def test_a_data_set_that_cannot_be_read_is_told_with_its_context() -> None:
     ]
 
 
+def test_our_own_line_says_which_object_it_was() -> None:
+    """Its file need not be called after it; and a line is not for a peer to break."""
+    report = StoreReport(
+        message_id=9,
+        context_id=3,
+        status=0xA700,
+        path="./CT.X.2.25.7",
+        fault_text="Disk is full up to its reserve",
+        sop_instance="1.2.\nE: 3",
+    )
+    assert wording.store_failed(report, PEER).endswith(
+        f"{ANSWERED}0xa700 (Refused: OutOfResources): "
+        "Disk is full up to its reserve (SOP instance 1.2.\\nE: 3)"
+    )
+
+
+def test_an_end_inside_a_data_set_says_whose_it_was() -> None:
+    for error in (ProtocolViolation("Bad", abort=(2, 6)), PeerClosed("Closed")):
+        ending = Ending(error=error, context_id=3, sop_instance="1.2.3")
+        line = wording.ended(ending, PEER)
+        assert line is not None
+        assert line.endswith(f": {error} (SOP instance 1.2.3)")
+    line = wording.data_set_released(3, PEER, "1.2.3")
+    assert line.endswith(
+        "Peer asked for release inside a data set (SOP instance 1.2.3)"
+    )
+
+
 def test_an_empty_data_set_is_told_in_our_own_line_only() -> None:
     """The original answers it without a word."""
     assert wording.store_failed(report_of(0xC000, "Data set is empty"), PEER) == (
@@ -360,7 +396,7 @@ def test_a_data_set_on_another_context_is_told_by_both() -> None:
 
 
 def test_a_release_inside_a_data_set_is_told_with_the_peer() -> None:
-    assert wording.data_set_released(3, PEER).splitlines() == [
+    assert wording.data_set_released(3, PEER, "").splitlines() == [
         "Unable to receive dataset on presentation context 3: "
         "0006:0319 DUL Peer Requested Release",
         "Unable to receive C-STORE dataset on presentation context 3",

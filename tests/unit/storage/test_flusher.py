@@ -3,6 +3,7 @@
 Which flushes are made, and that they suffice, is tested in tests/faults/test_power.py.
 """
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -52,3 +53,20 @@ def test_every_durability_stores_and_replaces(
         assert len([path for path in out.rglob("*") if path.is_file()]) == 1
     finally:
         shutil.rmtree(out)
+
+
+def open_files() -> list[str]:
+    """What the descriptors of this process lead to."""
+    links = []
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the one of the listing itself
+            links.append(os.readlink(f"/proc/self/fd/{number}"))
+    return links
+
+
+def test_a_group_opens_what_it_flushes_before_it_writes(tmp_path: Path) -> None:
+    """Only then is it told of every error, also of one that another was told first."""
+    for durability, descriptors in ((Durability.FULL, 1), (Durability.GROUP, 2)):
+        storage = StorageSettings(output_directory=str(tmp_path), durability=durability)
+        with receiving(storage=storage):
+            assert open_files().count(str(tmp_path)) == descriptors

@@ -139,3 +139,21 @@ def test_an_unknown_work_is_refused() -> None:
     done = run("end_to_end/run.py", "--works", "nonsense")
     assert done.returncode == 2
     assert "nonsense" in done.stderr
+
+
+def test_a_file_system_without_a_mount_of_its_own_is_no_obstacle() -> None:
+    """As inside a chroot, or here: nobody mounts the files of namespaces."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from pathlib import Path; from report import file_system; "
+            "print(file_system(Path('/proc/self/ns/pid')), file_system(Path('/proc')))",
+        ],
+        cwd=BENCHMARKS / "end_to_end",
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.stdout.startswith("unknown proc on "), done.stdout + done.stderr

@@ -72,5 +72,5 @@ cdef class Journal:
                 return written == size
 
     def write(self, uint16_t message_id, bytes path not None):
-        """note() for tests and others outside of the data plane."""
+        """note(), of a path as bytes; for tests."""
         return self.note(message_id, path)

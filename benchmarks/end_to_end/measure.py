@@ -5,7 +5,6 @@ Never decides what is run or in which order, never prints.
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from place import Place
-from processes import BenchmarkError, Receiver, finish
+from processes import BenchmarkError, Receiver, finish, free_port
 from stored import check_directory
 from works import KIB, Contender, Work
 
@@ -66,12 +65,6 @@ class Run:
         """
         added_s = (self.create_after_us - self.create_us) * self.objects / 1e6
         return added_s > DISTURBANCE * self.wall_s
-
-
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def _environment(*extra: tuple[str, str]) -> dict[str, str]:
@@ -192,7 +185,7 @@ def measure(place: Place, work: Work, contender: Contender, name: str) -> Run:
     files = place.write_objects(work, 0, objects) if work.dcmsend else None
     place.flush()
     directory, create_us = place.new_directory(name)
-    port = _free_port()
+    port = str(free_port())
     receiver = Receiver(
         command_of(place, work, contender, directory, port),
         _environment(*contender.environment),

@@ -1,4 +1,4 @@
-"""The processes of a receiver: start and stop, processor time and memory.
+"""The processes of a receiver: port, start and stop, processor time and memory.
 
 A receiver is started as the leader of a session of its own; its tree is every process
 of that session, also after a parent has died. Never knows what a receiver does.
@@ -6,7 +6,9 @@ of that session, also after a parent has died. Never knows what a receiver does.
 
 import contextlib
 import os
+import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,9 @@ TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 QUIET_NS = 150_000  # of processor time within QUIET_S: nothing goes on any more
 QUIET_S = 0.05
 STOP_S = 15.0
+# Below those that the kernel hands out: a sender that tries to connect before anybody
+# listens would be given the very port as its own in the end, and connect to itself.
+PORTS = range(20_000, 32_000)
 
 
 class BenchmarkError(Exception):
@@ -31,6 +36,15 @@ class Memory:
     peak_sum_mb: float  # of all together; pages that they share count for each
     proportional_mb: float | None  # shared pages divided among them; None: not readable
     processes: int
+
+
+def free_port() -> int:
+    """A TCP port that nobody uses at this moment; raises BenchmarkError."""
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise BenchmarkError("no free port")
 
 
 def _stat_fields(pid: int) -> list[str]:

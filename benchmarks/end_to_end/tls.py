@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from place import Place
-from processes import BenchmarkError, Receiver, finish
+from processes import BenchmarkError, Receiver, finish, free_port
 from report import machine, number, spread
 from works import KIB, NODELAY, ORIGINAL, OURS
 
@@ -58,12 +58,6 @@ def make_files(directory: Path) -> None:
         )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _wait_until_it_listens(receiver: Receiver, port: int) -> None:
     end = time.monotonic() + START_S
     while time.monotonic() < end:
@@ -85,7 +79,7 @@ def measure(
     """
     place.flush()
     directory, _ = place.new_directory("tls")
-    port = _free_port()
+    port = free_port()
     words = command.format(directory=directory, pdu=PDU, python=sys.executable).split()
     words += ["+tls", f"{files}/receiver.key", f"{files}/receiver.pem"]
     words += ["+cf", f"{files}/ca.pem", str(port)]

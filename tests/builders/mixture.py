@@ -7,7 +7,19 @@ be read; damage is drawn here and there on purpose.
 import random
 import struct
 
+from tests.builders import uids
 from tests.builders.data_set import PIXEL_DATA, UNDEFINED, Encoding
+from tests.builders.pdu import ProposedContext
+
+# One presentation context for each way in which a data set may be encoded.
+SYNTAXES = {
+    1: uids.IMPLICIT_LE,
+    3: uids.EXPLICIT_LE,
+    5: uids.EXPLICIT_BE,
+    7: uids.JPEG_BASELINE,
+    9: uids.DEFLATED_LE,
+}
+CONTEXTS = [ProposedContext(n, transfer_syntaxes=(s,)) for n, s in SYNTAXES.items()]
 
 IMPLICIT = Encoding(explicit=False, byte_order="<")
 

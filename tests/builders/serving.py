@@ -24,9 +24,10 @@ from dcmrecv.config.settings import (
 )
 from dcmrecv.errors import AssociationError
 from dcmrecv.native.slot import SLOT_BYTES_SIZE, WorkerSlot
-from dcmrecv.service.association import AssociationService, request_complete
+from dcmrecv.service.associations import AssociationService
 from dcmrecv.service.plan import AssociationPlan
 from dcmrecv.service.receiver import Duplicate, Outcome
+from dcmrecv.service.requests import request_complete
 from tests.peers.waiting import wait_until
 
 Step = Outcome | AssociationError | Exception

@@ -74,15 +74,28 @@ cdef bint is_due(uint64_t kind) noexcept nogil:
     return True
 
 
-cdef ssize_t faulty_recvv(int fd, iovec* iov, int count) noexcept nogil:
+ctypedef ssize_t (*Receiving)(int fd, iovec* iov, int count) noexcept nogil
+
+
+cdef ssize_t receive(
+    Receiving really, int fd, iovec* iov, int count
+) noexcept nogil:
     cdef iovec first
     if not is_due(RECVV):
-        return real.recvv(fd, iov, count)
+        return really(fd, iov, count)
     if order.os_errno != 0:
         return -1
     first = iov[0]
     first.iov_len = min(first.iov_len, 1)
-    return real.recvv(fd, &first, 1)
+    return really(fd, &first, 1)
+
+
+cdef ssize_t faulty_recvv(int fd, iovec* iov, int count) noexcept nogil:
+    return receive(real.recvv, fd, iov, count)
+
+
+cdef ssize_t faulty_recvv_patiently(int fd, iovec* iov, int count) noexcept nogil:
+    return receive(real.recvv_patiently, fd, iov, count)
 
 
 cdef ssize_t faulty_send(int fd, const void* data, size_t size) noexcept nogil:
@@ -249,6 +262,7 @@ def install(str path):
     real = libc_io()
     table = real[0]
     table.recvv = faulty_recvv
+    table.recvv_patiently = faulty_recvv_patiently
     table.send = faulty_send
     table.poll = faulty_poll
     table.openat = faulty_openat

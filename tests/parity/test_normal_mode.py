@@ -21,22 +21,13 @@ from hypothesis import strategies as st
 from tests.builders import uids
 from tests.builders.command import SUCCESS
 from tests.builders.data_set import Encoding, deflate
-from tests.builders.mixture import mixture
+from tests.builders.mixture import CONTEXTS, SYNTAXES, mixture
 from tests.builders.part10 import parse_part10
-from tests.builders.pdu import ProposedContext
 from tests.builders.structures import nested, streams, structures
 from tests.peers.program import ORIGINAL, OURS, Program, storage_program
 from tests.peers.scu import PeerGone, RawScu
 
 EXAMPLES = int(os.environ.get("DCMRECV_PARITY_EXAMPLES", "100"))
-SYNTAXES = {
-    1: uids.IMPLICIT_LE,
-    3: uids.EXPLICIT_LE,
-    5: uids.EXPLICIT_BE,
-    7: uids.JPEG_BASELINE,
-    9: uids.DEFLATED_LE,
-}
-CONTEXTS = [ProposedContext(n, transfer_syntaxes=(s,)) for n, s in SYNTAXES.items()]
 EXPLICIT = Encoding.of(uids.EXPLICIT_LE)
 UID = "1.2.3"
 PDU = ("-pdu", "131072")

@@ -13,19 +13,10 @@ import pytest
 from tests.builders import uids
 from tests.builders.command import SUCCESS
 from tests.builders.data_set import PIXEL_DATA, UNDEFINED, Encoding, deflate
-from tests.builders.mixture import mixture
-from tests.builders.pdu import ProposedContext
+from tests.builders.mixture import CONTEXTS, SYNTAXES, mixture
 from tests.peers.program import ORIGINAL, OURS, Program, storage_program
 from tests.peers.scu import PeerGone, RawScu
 
-SYNTAXES = {
-    1: uids.IMPLICIT_LE,
-    3: uids.EXPLICIT_LE,
-    5: uids.EXPLICIT_BE,
-    7: uids.JPEG_BASELINE,
-    9: uids.DEFLATED_LE,
-}
-CONTEXTS = [ProposedContext(n, transfer_syntaxes=(s,)) for n, s in SYNTAXES.items()]
 EXPLICIT = Encoding.of(uids.EXPLICIT_LE)
 IMPLICIT = Encoding.of(uids.IMPLICIT_LE)
 RANDOM_DATA_SETS = 150

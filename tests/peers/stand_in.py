@@ -33,7 +33,8 @@ from dcmrecv.config.settings import (
 from dcmrecv.native.slot import WorkerSlot
 from dcmrecv.server.startup import Examined
 from dcmrecv.server.supervisor import Supervisor
-from dcmrecv.service.association import Interrupts, request_complete
+from dcmrecv.service.association import Interrupts
+from dcmrecv.service.requests import request_complete
 from dcmrecv.service.tls import TlsEngine
 
 COMMAND = (sys.executable, str(Path(__file__).resolve()))
@@ -64,6 +65,7 @@ class StandInService:
         received: bytes,
         interrupts: Interrupts,
         engine: TlsEngine | None = None,
+        address: str = "",
     ) -> None:
         """Serve one connection."""
         with connection:

@@ -35,6 +35,10 @@ cdef struct SysIo:
     # Each entry has the contract of the call whose name it bears: -1 and errno on
     # failure. All are non-blocking or on regular files, except `poll` and `write`.
     ssize_t (*recvv)(int fd, iovec* iov, int count) noexcept nogil
+    # The same, but waits as long as the socket's own time-out says; see set_patience.
+    ssize_t (*recvv_patiently)(int fd, iovec* iov, int count) noexcept nogil
+    # How long recvv_patiently waits, on a socket in blocking mode; SO_RCVTIMEO.
+    int (*set_patience)(int fd, int patience_ms) noexcept nogil
     ssize_t (*send)(int fd, const void* data, size_t size) noexcept nogil
     int (*poll)(pollfd* fds, unsigned long count, int timeout_ms) noexcept nogil
     int (*openat)(int dirfd, const char* path, int flags, mode_t mode) noexcept nogil

@@ -47,7 +47,9 @@ cdef extern from *:
     #include <stdint.h>
     #include <stdio.h>
     #include <unistd.h>
+    #include <sys/socket.h>
     #include <sys/syscall.h>
+    #include <sys/time.h>
     #include <sys/uio.h>
     #ifndef RWF_DONTCACHE
     #define RWF_DONTCACHE 0x80
@@ -85,6 +87,12 @@ cdef extern from *:
                        (unsigned long)high, RWF_DONTCACHE);
     }
 
+    static int dcmrecv_set_patience(int fd, int patience_ms)
+    {
+        struct timeval patience = {patience_ms / 1000, patience_ms % 1000 * 1000};
+        return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    }
+
     static int dcmrecv_syncfs(int fd)
     {
         return (int)syscall(SYS_syncfs, fd);
@@ -109,6 +117,7 @@ cdef extern from *:
     ssize_t c_pwrite_dontcache "dcmrecv_pwrite_dontcache"(
         int fd, const void* data, size_t size, int64_t at
     ) nogil
+    int c_set_patience "dcmrecv_set_patience"(int fd, int patience_ms) nogil
     int c_syncfs "dcmrecv_syncfs"(int fd) nogil
     int c_write_back "dcmrecv_write_back"(int fd) nogil
     int c_set_direct "dcmrecv_set_direct"(int fd, int direct) nogil
@@ -118,12 +127,24 @@ cdef extern from *:
     ) nogil
 
 
-cdef ssize_t _recvv(int fd, iovec* iov, int count) noexcept nogil:
+cdef ssize_t _receive(int fd, iovec* iov, int count, int flags) noexcept nogil:
     cdef msghdr message
     memset(&message, 0, sizeof(message))
     message.msg_iov = iov
     message.msg_iovlen = <size_t>count
-    return c_recvmsg(fd, &message, MSG_DONTWAIT)
+    return c_recvmsg(fd, &message, flags)
+
+
+cdef ssize_t _recvv(int fd, iovec* iov, int count) noexcept nogil:
+    return _receive(fd, iov, count, MSG_DONTWAIT)
+
+
+cdef ssize_t _recvv_patiently(int fd, iovec* iov, int count) noexcept nogil:
+    return _receive(fd, iov, count, 0)
+
+
+cdef int _set_patience(int fd, int patience_ms) noexcept nogil:
+    return c_set_patience(fd, patience_ms)
 
 
 cdef ssize_t _send(int fd, const void* data, size_t size) noexcept nogil:
@@ -221,6 +242,8 @@ cdef uint64_t _monotonic_ns() noexcept nogil:
 
 cdef SysIo _libc
 _libc.recvv = _recvv
+_libc.recvv_patiently = _recvv_patiently
+_libc.set_patience = _set_patience
 _libc.send = _send
 _libc.poll = _poll
 _libc.openat = _openat

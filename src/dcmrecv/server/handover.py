@@ -43,12 +43,14 @@ def open_channel() -> tuple[socket.socket, socket.socket]:
 class Guest(NamedTuple):
     """A connection on its way, and what was read from it.
 
-    `secure`: it speaks TLS, and `received` is the beginning of a handshake.
+    `secure`: it speaks TLS, and `received` is the beginning of a handshake. `address`
+    is the peer's, "" where nobody has asked for it yet.
     """
 
     connection: socket.socket
     received: bytes
     secure: bool = False
+    address: str = ""
 
 
 def hand_over(

@@ -19,8 +19,8 @@ from typing import Final, NamedTuple
 from dcmrecv.config.logs import NETWORK_LOGGER
 from dcmrecv.errors import TlsError
 from dcmrecv.service import tls_wording, wording
-from dcmrecv.service.association import request_complete
 from dcmrecv.service.connection import shown_address
+from dcmrecv.service.requests import request_complete
 from dcmrecv.service.tls import ACCESS_DENIED_ALERT, TlsEngine
 from dcmrecv.service.wording import Peer
 

@@ -226,7 +226,9 @@ class Reception:
                 return
             with guest.connection:
                 try:
-                    hand_over(self._channel, *guest)
+                    hand_over(
+                        self._channel, guest.connection, guest.received, guest.secure
+                    )
                 except OSError as error:
                     logger.error("Cannot give a connection to a worker: %s", error)
 
@@ -236,7 +238,7 @@ class Reception:
             guest = take_over(self.worker_channel)
             if guest is None:
                 return
-            self._room.admit(*guest)
+            self._room.admit(guest.connection, guest.received, guest.secure)
 
     def _take_from_worker(self) -> None:
         try:
@@ -246,7 +248,7 @@ class Reception:
             self._room.make_space()
             return
         if guest is not None:
-            self._room.admit(*guest)
+            self._room.admit(guest.connection, guest.received, guest.secure)
             if not self._listeners:
                 self._room.drain()
 

@@ -50,7 +50,7 @@ from dcmrecv.server.worker import (
     run_worker,
 )
 from dcmrecv.service.access import accepted_hosts
-from dcmrecv.service.association import AssociationService
+from dcmrecv.service.associations import AssociationService
 from dcmrecv.service.networks import Networks
 
 logger = logging.getLogger(APPLICATION_LOGGER)

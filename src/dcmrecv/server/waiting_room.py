@@ -23,9 +23,10 @@ from dcmrecv.native.slot import WorkerSlot
 from dcmrecv.server.handover import Guest
 from dcmrecv.service import proxy, wording
 from dcmrecv.service.access import refused_unread
-from dcmrecv.service.association import PREPARED_REJECT, request_complete
+from dcmrecv.service.association import PREPARED_REJECT
 from dcmrecv.service.connection import shown_address
 from dcmrecv.service.networks import Networks
+from dcmrecv.service.requests import request_complete
 from dcmrecv.service.tls import (
     BUSY_ALERT,
     RECORD_HEADER_BYTES,

@@ -19,13 +19,15 @@ from typing import Final, Protocol
 from dcmrecv.config.logs import APPLICATION_LOGGER
 from dcmrecv.config.settings import AssociationProfile, Settings
 from dcmrecv.errors import DcmrecvError, ExitCode
+from dcmrecv.native.accepting import accept
 from dcmrecv.native.slot import WorkerSlot
 from dcmrecv.server.handover import Guest, hand_over_patiently, take_over
 from dcmrecv.server.handshakes import Handshakes, Secured
 from dcmrecv.server.scoreboard import Scoreboard, WorkerState
 from dcmrecv.server.signals import SignalPipe
-from dcmrecv.service.association import Interrupts, request_complete
+from dcmrecv.service.association import Interrupts
 from dcmrecv.service.proxy import behind_header
+from dcmrecv.service.requests import request_complete
 from dcmrecv.service.tls import TlsEngine, client_hello_complete
 
 logger = logging.getLogger(APPLICATION_LOGGER)
@@ -42,7 +44,11 @@ REQUEST_GRACE_S: Final = 0.005
 # How often a worker whose handshake has stalled asks whether others wait for it.
 CROWD_CHECK_S: Final = 0.25
 
-READ_BYTES: Final = 65_536
+# An A-ASSOCIATE-RQ has 0.2 to 10 KiB.
+READ_BYTES: Final = 16_384
+
+# Signals, lifeline, channel and some listeners.
+EVENTS_PER_TURN: Final = 16
 
 # After accept() found no descriptor or memory: the listener stays readable, so without
 # a pause we would spin.
@@ -65,8 +71,12 @@ class Service(Protocol):
         received: bytes,
         interrupts: Interrupts,
         engine: TlsEngine | None = None,
+        address: str = "",
     ) -> None:
-        """Serve the connection, inside TLS if there is an `engine`, and close it."""
+        """Serve the connection, inside TLS if there is an `engine`, and close it.
+
+        `address` is the peer's, "" if the connection has to be asked for it.
+        """
 
 
 ServiceFactory = Callable[[Settings, AssociationProfile, WorkerSlot, str], Service]
@@ -107,6 +117,7 @@ class Attention:
         self.aborting = False
         self._signals = signals
         self._lifeline: int | None = lifeline
+        self._descriptors: tuple[int, ...] = (signals.fileno(), lifeline)
         self._drain_timeout_s = drain_timeout_s
         self._stop_accepting = stop_accepting
         self._poll = select.poll()
@@ -114,9 +125,7 @@ class Attention:
 
     def descriptors(self) -> tuple[int, ...]:
         """Readable when there is something to look at."""
-        if self._lifeline is None:
-            return (self._signals.fileno(),)
-        return (self._signals.fileno(), self._lifeline)
+        return self._descriptors
 
     def must_abort(self) -> bool:
         """Look at what came; whether the running association must end at once."""
@@ -128,6 +137,7 @@ class Attention:
                 self.aborting = True
         if self._lifeline is not None and self._poll.poll(0):
             self._lifeline = None
+            self._descriptors = (self._signals.fileno(),)
             self._leave()
             # The supervisor cannot tell us any more when time is up.
             if self._drain_timeout_s > 0:
@@ -167,6 +177,10 @@ class Worker:
         self._listeners = {
             listener.fileno(): listener for listener in equipment.listeners
         }
+        self._families = {
+            listener.fileno(): listener.family for listener in equipment.listeners
+        }
+        self._channel = equipment.channel.fileno()
         self._handshakes: Handshakes | None = None
         if equipment.tls_context is not None and equipment.settings.tls is not None:
             self._handshakes = Handshakes(
@@ -194,7 +208,7 @@ class Worker:
         self._become_idle()
         self._ring()  # the supervisor waits for the first worker
         while True:
-            ready = dict(self._epoll.poll()).keys()
+            ready = dict(self._epoll.poll(-1, EVENTS_PER_TURN)).keys()
             # Connections first, even when told to leave: the kernel has woken nobody
             # else for them.
             guest = self._next_connection(ready)
@@ -212,19 +226,21 @@ class Worker:
 
     def _next_connection(self, ready: Set[int]) -> Guest | Secured | None:
         guest = None
-        if self._equipment.channel.fileno() in ready:
+        if self._channel in ready:
             guest = self._take_over()
             if guest is not None:
                 self._slot.set("state", WorkerState.BUSY)
-        for descriptor in ready & self._listeners.keys():
-            # Gone when another one before it was found shut down.
-            listener = self._listeners.get(descriptor)
-            connection = self._accept(listener) if listener else None
-            if connection is None:
+        for descriptor in ready:
+            # Not there: another kind, or gone when one before it was found shut down.
+            if descriptor not in self._listeners:
                 continue
+            accepted = self._accept(descriptor)
+            if accepted is None:
+                continue
+            connection, address = accepted
             secure = descriptor in self._equipment.secure_listeners
             if guest is None:
-                guest = self._listen_to(connection, secure)
+                guest = self._listen_to(connection, address, secure)
             else:
                 # The kernel has woken only us for it, and does not do so again.
                 self._hand_to_waiting_room(connection, b"", secure)
@@ -232,7 +248,9 @@ class Worker:
             return guest
         return self._shake_hands(guest)
 
-    def _listen_to(self, connection: socket.socket, secure: bool) -> Guest | None:
+    def _listen_to(
+        self, connection: socket.socket, address: str, secure: bool
+    ) -> Guest | None:
         """A connection that was just accepted, unless its peer is slow."""
         # Before the next system call: two workers that get busy at the same moment must
         # see each other in rings_when_busy().
@@ -241,7 +259,7 @@ class Worker:
         if received is None:
             self._slot.set("state", WorkerState.IDLE)
             return None
-        return Guest(connection, received, secure)
+        return Guest(connection, received, secure, address)
 
     def _shake_hands(self, guest: Guest) -> Guest | Secured | None:
         """Make a TLS connection ready for the service; None if nothing came of it.
@@ -273,11 +291,11 @@ class Worker:
         if rest is None:
             rest = guest.received
         header = guest.received[: len(guest.received) - len(rest)]
+        guest.connection.setblocking(False)
         handshakes.admit(guest.connection, rest, header)
 
     def _wait_in_handshake(self, handshakes: Handshakes) -> Guest | None:
         """Wait for the next thing to happen; returns a plain guest if one came."""
-        channel = self._equipment.channel.fileno()
         watched: tuple[int, ...] = (
             handshakes.fileno(),
             *self._attention.descriptors(),
@@ -286,7 +304,7 @@ class Worker:
         if (fresh_s := handshakes.fresh_s()) > 0:
             patience_s = min(patience_s, fresh_s)
         elif self._board.is_crowded():
-            watched = (*watched, channel)
+            watched = (*watched, self._channel)
         else:
             patience_s = min(patience_s, CROWD_CHECK_S)
         ready = _wait_for_any(watched, patience_s)
@@ -297,7 +315,7 @@ class Worker:
             if self._attention.aborting:
                 handshakes.close_all()
                 return None
-        if channel in ready and not self._attention.leaving:
+        if self._channel in ready and not self._attention.leaving:
             guest = self._take_over()
             self._ring()  # there may be more of them
             if guest is not None:
@@ -315,9 +333,9 @@ class Worker:
             logger.error("Cannot take over a connection: %s", error)
             return None
 
-    def _accept(self, listener: socket.socket) -> socket.socket | None:
+    def _accept(self, listener: int) -> tuple[socket.socket, str] | None:
         try:
-            connection, _ = listener.accept()
+            descriptor, address = accept(listener)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -329,8 +347,10 @@ class Worker:
                 self._close_listeners()
             # Else the connection failed before we got it; accept(2), "Error handling".
             return None
-        connection.setblocking(False)
-        return connection
+        connection = socket.socket(
+            self._families[listener], socket.SOCK_STREAM, socket.IPPROTO_TCP, descriptor
+        )
+        return connection, address
 
     def _receive_request(self, connection: socket.socket, secure: bool) -> bytes | None:
         """Read the A-ASSOCIATE-RQ or ClientHello, or what is there at the peer's close.
@@ -343,7 +363,7 @@ class Worker:
         deadline_s = 0.0
         while True:
             try:
-                part = connection.recv(READ_BYTES)
+                part = connection.recv(READ_BYTES, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 # Silent although TCP_DEFER_ACCEPT gave it time: it will not hurry now.
                 patience_s = deadline_s - time.monotonic() if received else 0.0
@@ -353,14 +373,13 @@ class Worker:
                 _wait_for_any((connection.fileno(),), patience_s)
                 continue
             except OSError:
-                return received
-            if not part:
-                return received
-            if not received:
-                deadline_s = time.monotonic() + REQUEST_GRACE_S
+                part = b""
+            was_silent = not received
             received += part
-            if self._is_complete(received, secure):
+            if not part or self._is_complete(received, secure):
                 return received
+            if was_silent:
+                deadline_s = time.monotonic() + REQUEST_GRACE_S
 
     def _is_complete(self, received: bytes, secure: bool) -> bool:
         rest = behind_header(received) if self._proxied else received
@@ -382,11 +401,14 @@ class Worker:
         """Serve one association; False after a bug, which the service has logged."""
         if self._board.rings_when_busy():
             self._ring()
-        engine = guest.engine if isinstance(guest, Secured) else None
+        connection, received, *_ = guest
+        engine, address = None, ""
+        if isinstance(guest, Secured):
+            engine = guest.engine
+        else:
+            address = guest.address
         try:
-            self._service.serve(
-                guest.connection, guest.received, self._attention, engine
-            )
+            self._service.serve(connection, received, self._attention, engine, address)
         except Exception:
             return False
         return True

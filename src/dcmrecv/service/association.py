@@ -6,17 +6,12 @@ decisions in `ul.negotiation`.
 """
 
 import logging
-import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from dcmrecv.config.logs import DATA_LOGGER, NETWORK_LOGGER
-from dcmrecv.config.settings import (
-    AssociationProfile,
-    Settings,
-    StorageMode,
-    StorageSettings,
-)
+from dcmrecv.config.settings import NetworkSettings
 from dcmrecv.errors import (
     AssociationError,
     ProtocolViolation,
@@ -26,12 +21,14 @@ from dcmrecv.service import parameter_block, tls_wording, wording
 from dcmrecv.service.access import NO_SEAT, Entrance, Refusal, refused
 from dcmrecv.service.connection import Connection
 from dcmrecv.service.hosts import HostNames
-from dcmrecv.service.journal import PLACE, Journal, journal_of
-from dcmrecv.service.proxy import Proxies
+from dcmrecv.service.journal import Journal
 from dcmrecv.service.receiver import ODDITIES, Duplicate, Outcome, StoreReceiver
 from dcmrecv.service.remarks import remarks
-from dcmrecv.service.requests import AskedAssociation, AssociationRequests
-from dcmrecv.service.tls import TlsEngine
+from dcmrecv.service.requests import (
+    AskedAssociation,
+    AssociationRequests,
+    request_complete,
+)
 from dcmrecv.service.wording import Ending, Peer, StoreReport
 from dcmrecv.ul.items import AbortReason, AbortSource
 from dcmrecv.ul.negotiation import (
@@ -40,7 +37,6 @@ from dcmrecv.ul.negotiation import (
     REJECT_LOCAL_LIMIT,
     REJECT_NO_CONTEXT,
     REJECT_PROTOCOL_VERSION,
-    NegotiationPolicy,
     Note,
     proposed_roles,
 )
@@ -49,7 +45,6 @@ from dcmrecv.ul.pdu import (
     ASSOCIATE_RQ_BYTES_MAX,
     HEADER_BYTES,
     AssociationReject,
-    PduType,
     ReleaseReply,
     encode,
     read_header,
@@ -85,163 +80,87 @@ class Interrupts(Protocol):
         """Shall the association end at once? Asked after one became readable."""
 
 
-ReceiverFactory = Callable[[StorageSettings, WorkerSlot, str], StoreReceiver]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the associations of a worker have in common.
 
-
-def request_complete(received: bytes) -> bool:
-    """Is there enough to begin with: a whole A-ASSOCIATE-RQ, or a fault for certain?
-
-    Args:
-        received: everything that came on a new connection.
-
-    Source:
-        PS3.8 section 9.3.1.
-    """
-    if len(received) < HEADER_BYTES:
-        return False
-    kind, length = read_header(received)
-    if kind != PduType.ASSOCIATE_RQ or length > ASSOCIATE_RQ_BYTES_MAX:
-        return True
-    return len(received) >= HEADER_BYTES + length
-
-
-class AssociationService:
-    """Serves associations, one after the other; one for each worker process.
-
-    Args:
-        settings: of the whole receiver.
-        profile: what is negotiated.
-        slot: where this worker counts.
-        temporary_tag: makes the names of this worker's temporary files its own.
-        make_receiver: the data plane.
+    `info` and `debug` are asked for once: no line is put together that nobody will see.
+    `is_plain`: an accepted request is neither logged nor subject to who the peer is.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        profile: AssociationProfile,
-        slot: WorkerSlot,
-        temporary_tag: str,
-        make_receiver: ReceiverFactory = StoreReceiver,
-    ) -> None:
-        network = settings.network
-        self._settings = settings
-        self._requests = AssociationRequests(
-            NegotiationPolicy(
-                profile=profile,
-                promiscuous=network.promiscuous,
-                prefer_uncompressed=network.prefer_uncompressed,
-                # With patterns the entrance looks at the called AE title.
-                ae_title=None if settings.access.called else network.ae_title,
-                max_pdu=network.max_pdu,
-                verifies_users=settings.access.user_file is not None,
-            ),
-            settings.storage.mode,
-        )
-        self._slot = slot
-        self._hosts = HostNames() if network.host_lookup else None
-        self._proxies = Proxies.of(settings.access.proxies)
-        self._entrance = Entrance.of(settings, slot, _logger.error)
-        self._receiver = make_receiver(settings.storage, slot, temporary_tag)
-        shown = self._receiver.output_directory + PLACE
-        self._journal = journal_of(wording.routine(PLACE, shown))
-
-    def serve(
-        self,
-        connection: socket.socket,
-        received: bytes,
-        interrupts: Interrupts,
-        engine: TlsEngine | None = None,
-    ) -> None:
-        """Serve one association to its end, and close the connection.
-
-        Args:
-            connection: connected; owned from now on.
-            received: what has been read from it, as much as `request_complete` wants,
-                or less when the peer closed or ARTIM expired before.
-            interrupts: asked when the receive loop is interrupted.
-            engine: of TLS, when the connection is inside of it.
-
-        Raises:
-            Exception: a fault of ours. The association has been aborted; the worker
-                should end.
-        """
-        timeout_s = self._settings.network.acse_timeout_s
-        owned = Connection(connection, timeout_s, engine)
-        address = owned.address()
-        if self._proxies is not None:
-            try:
-                address, received = self._proxies.unwrap(address, received)
-            except ProtocolViolation as violation:
-                _logger.error("Closing connection of %s: %s", address, violation)
-                owned.close()
-                return
-        association = _Association(
-            self._settings,
-            self._requests,
-            self._slot,
-            self._hosts,
-            self._receiver,
-            self._journal,
-            owned,
-            interrupts,
-            self._entrance,
-            address,
-        )
-        try:
-            association.serve(received)
-        except Exception:
-            _logger.exception(wording.internal_error(association.peer))
-            self._slot.increase("aborted")
-            owned.abort((AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED))
-            raise
-        finally:
-            owned.close()
-            if self._entrance is not None:
-                self._entrance.leave()
+    network: NetworkSettings
+    requests: AssociationRequests
+    slot: WorkerSlot
+    hosts: HostNames | None
+    receiver: StoreReceiver
+    journal: Journal | None
+    entrance: Entrance | None
+    strict: bool
+    min_rate: int
+    bit_preserving: bool
+    info: bool
+    debug: bool
+    block_level: int
+    blocks: bool
+    is_plain: bool
 
 
-class _Association:
+class Association:
     """The association on one connection."""
 
+    __slots__ = (
+        "_address",
+        "_asked",
+        "_connection",
+        "_interrupts",
+        "_shared",
+        "_state",
+    )
+
     def __init__(
         self,
-        settings: Settings,
-        requests: AssociationRequests,
-        slot: WorkerSlot,
-        hosts: HostNames | None,
-        receiver: StoreReceiver,
-        journal: Journal | None,
+        shared: Surroundings,
         connection: Connection,
         interrupts: Interrupts,
-        entrance: Entrance | None,
         address: str,
     ) -> None:
-        self._network = settings.network
-        self._strict = settings.access.strict
-        self._min_rate = settings.access.min_rate or 0
-        self._entrance = entrance
-        self._requests = requests
-        self._slot = slot
-        self._hosts = hosts
-        self._receiver = receiver
+        self._shared = shared
         self._connection = connection
         self._interrupts = interrupts
+        self._address = address
         self._state = State.STA2
-        self._bit_preserving = settings.storage.mode is StorageMode.BIT_PRESERVING
-        # Asked once: no line is put together that nobody will see.
-        self._info = _logger.isEnabledFor(logging.INFO)
-        self._debug = _logger.isEnabledFor(logging.DEBUG)
-        shown = settings.log.presentation_contexts
-        self._block_level = logging.INFO if shown else logging.DEBUG
-        self._blocks = _logger.isEnabledFor(self._block_level)
-        self._journal = None if self._debug else journal
-        self.peer = Peer(address)
-        self._called_ae_title = ""
+        self._asked: AskedAssociation | None = None
+
+    @property
+    def peer(self) -> Peer:
+        """Who is at the other end, as far as is known."""
+        if self._asked is None:
+            return Peer(self._address)
+        return Peer(self._address, self._asked.calling_ae_title)
 
     def serve(self, received: bytes) -> None:
         """From the first PDU to the end; the connection stays open."""
-        if self._debug and self._connection.engine is not None:
+        shared = self._shared
+        try:
+            asked = shared.requests.recall(received) if shared.is_plain else None
+            if asked is not None and asked.is_routine and shared.receiver.has_room:
+                self._serve_routine(asked)
+            else:
+                self._serve_anything(received)
+        except AssociationError as error:
+            self._end_by(Ending(error=error))
+        if shared.debug:
+            _logger.debug(wording.ASSOCIATION_TERMINATED)
+
+    def _serve_routine(self, asked: AskedAssociation) -> None:
+        """The way of _serve_anything, where there is nothing to ask and to say."""
+        self._asked = asked
+        self._on(Event.ASSOCIATE_RQ)
+        self._send_acceptance(asked)
+        self._serve_messages(asked, b"")
+
+    def _serve_anything(self, received: bytes) -> None:
+        if self._shared.debug and self._connection.engine is not None:
             _logger.debug(tls_wording.details_block(self._connection.engine))
         event = self._first_event(received)
         action = self._on(event)
@@ -251,8 +170,6 @@ class _Association:
             self._strange_beginning(received, event)
         else:
             self._no_beginning(received, event)
-        if self._debug:
-            _logger.debug(wording.ASSOCIATION_TERMINATED)
 
     def _on(self, event: Event) -> Action:
         step = transition(self._state, event)
@@ -291,14 +208,14 @@ class _Association:
 
     def _log_nothing_received(self) -> None:
         # DCMTK takes the silence for a request without titles and application context.
-        if self._info:
+        if self._shared.info:
             _logger.info(wording.association_received(self._host(), "", ""))
             _logger.info(wording.NOTHING_RECEIVED)
 
     def _host(self) -> str:
-        if self._hosts is None:
+        if self._shared.hosts is None:
             return self.peer.address
-        return self._hosts.shown(self.peer.address)
+        return self._shared.hosts.shown(self.peer.address)
 
     # The request and its answer
 
@@ -307,41 +224,38 @@ class _Association:
         size = HEADER_BYTES + length
         if length > ASSOCIATE_RQ_BYTES_MAX:
             _logger.error(wording.request_too_large(length))
-        elif self._debug:
+        elif self._shared.debug:
             _logger.debug(wording.received_pdu(received[:size]))
         try:
-            asked = self._requests.read(received[:size])
+            asked = self._shared.requests.read(received[:size])
             if len(received) - size > _AHEAD_BYTES_MAX:
                 raise ProtocolViolation(
                     f"{len(received) - size} bytes behind the A-ASSOCIATE-RQ",
                     abort=(AbortSource.SERVICE_PROVIDER, AbortReason.UNEXPECTED_PDU),
                 )
         except ProtocolViolation as violation:
-            self._slot.increase("refused")
+            self._shared.slot.increase("refused")
             _logger.error(wording.request_failed(str(violation), self.peer))
             self._abort(violation)
             return
-        self.peer = Peer(self.peer.address, asked.calling_ae_title)
-        self._called_ae_title = asked.called_ae_title
-        try:
-            self._answer(asked, received[size:])
-        except AssociationError as error:
-            self._end_by(Ending(error=error))
+        self._asked = asked
+        self._answer(asked, received[size:])
 
     def _answer(self, asked: AskedAssociation, ahead: bytes) -> None:
+        entrance = self._shared.entrance
         self._log_request(asked)
-        if self._entrance is not None and asked.request.supports_version_1:
-            refusal = self._entrance.judge(self.peer.address, asked.request)
+        if entrance is not None and asked.request.supports_version_1:
+            refusal = entrance.judge(self._address, asked.request)
             if refusal is not None:
                 self._refuse(refusal)
                 self._log_oddities(asked.oddities)
                 return
         try:
-            if self._strict:
+            if self._shared.strict:
                 refuse(asked.oddities)
             negotiation = asked.negotiation
         except ProtocolViolation as violation:
-            self._slot.increase("refused")
+            self._shared.slot.increase("refused")
             _logger.error(wording.association_refused(self.peer, str(violation)))
             self._abort(violation)
             return
@@ -350,13 +264,14 @@ class _Association:
         answer = negotiation.answer
         if isinstance(answer, AssociationReject):
             self._reject(asked, answer)
-        elif self._entrance is not None and not self._entrance.enter(self.peer.address):
+        elif self._shared.entrance is not None and not self._shared.entrance.enter(
+            self.peer.address
+        ):
             self._refuse(NO_SEAT)
-        elif not self._receiver.has_room:
+        elif not self._shared.receiver.has_room:
             self._reject_for_space()
         else:
-            self._accept(asked)
-            self._serve_messages(asked, ahead)
+            self._accept(asked, ahead)
             return
         self._log_oddities(asked.oddities)
 
@@ -372,7 +287,7 @@ class _Association:
                 selection = selections.get(context.abstract_syntax)
                 if selection and selection.scu == selection.scp == 0:
                     _logger.warning(wording.ROLES_EMPTY)
-        if self._info:
+        if self._shared.info:
             line = wording.association_received(
                 self._host(), asked.calling_ae_title, asked.called_ae_title
             )
@@ -381,24 +296,27 @@ class _Association:
             if certified is not None:
                 line = f"{line} ({tls_wording.identity(certified)})"
             _logger.info(line)
-        if self._blocks:
-            _logger.log(self._block_level, wording.INCOMING_REQUEST)
-            block = parameter_block.request_block(request, self._network.max_pdu)
-            _logger.log(self._block_level, block)
+        if self._shared.blocks:
+            _logger.log(self._shared.block_level, wording.INCOMING_REQUEST)
+            block = parameter_block.request_block(request, self._shared.network.max_pdu)
+            _logger.log(self._shared.block_level, block)
 
     def _refuse(self, refusal: Refusal) -> None:
         """The peer may not come in, whatever he asks for."""
         self._on(Event.REJECT)
-        self._slot.increase("refused")
+        self._shared.slot.increase("refused")
         _logger.info(refused(self.peer, refusal))
         self._connection.send(refusal.reject)
         self._connection.linger()
 
     def _reject(self, asked: AskedAssociation, reject: AssociationReject) -> None:
         self._on(Event.REJECT)
-        self._slot.increase("refused")
-        if reject == REJECT_CALLED_AE_TITLE and self._network.ae_title is not None:
-            title = self._network.ae_title
+        self._shared.slot.increase("refused")
+        if (
+            reject == REJECT_CALLED_AE_TITLE
+            and self._shared.network.ae_title is not None
+        ):
+            title = self._shared.network.ae_title
             _logger.error(wording.title_not_recognized(title, self.peer))
         if reject == REJECT_NO_CONTEXT:
             _logger.info(wording.NO_ACCEPTABLE_CONTEXTS)
@@ -412,47 +330,54 @@ class _Association:
     def _reject_for_space(self) -> None:
         """The disk has been filled up to its reserve; it may pass."""
         self._on(Event.REJECT)
-        self._slot.increase("refused")
+        self._shared.slot.increase("refused")
         _logger.error(wording.no_room(self.peer))
         _logger.info(wording.refusing(REJECT_CONGESTION))
         _logger.info(wording.rejected(self.peer, REJECT_CONGESTION))
         self._connection.send(REJECT_CONGESTION)
         self._connection.linger()
 
-    def _accept(self, asked: AskedAssociation) -> None:
+    def _accept(self, asked: AskedAssociation, ahead: bytes) -> None:
         max_length = asked.request.user.max_length
-        for warning in wording.max_send_pdv(max_length)[1]:
+        _, warnings = wording.max_send_pdv(max_length)
+        for warning in warnings:
             _logger.warning(warning)
-        self._on(Event.ACCEPT)
-        self._connection.send_encoded(asked.answer)
-        self._slot.increase("associations")
-        if self._info:
+        self._send_acceptance(asked)
+        if self._shared.info:
             _logger.info(wording.acknowledged(max_length))
         self._log_answer(asked)
+        if not (warnings or asked.negotiation.notes or asked.oddities):
+            asked.is_routine = not asked.request.user.roles
+        self._serve_messages(asked, ahead)
+
+    def _send_acceptance(self, asked: AskedAssociation) -> None:
+        self._on(Event.ACCEPT)
+        self._connection.send_encoded(asked.answer)
+        self._shared.slot.increase("associations")
 
     def _log_answer(self, asked: AskedAssociation) -> None:
-        if self._blocks:
-            own = self._network.max_pdu
+        if self._shared.blocks:
+            own = self._shared.network.max_pdu
             block = parameter_block.answer_block(asked.request, own, asked.negotiation)
-            _logger.log(self._block_level, block)
+            _logger.log(self._shared.block_level, block)
 
     # The association
 
     def _serve_messages(self, asked: AskedAssociation, ahead: bytes) -> None:
-        receiver = self._receiver
+        receiver = self._shared.receiver
         failure: AssociationError | None = None
         try:
             receiver.begin(
                 asked.plan,
-                fd=self._connection.fileno(),
-                max_pdu=self._network.max_pdu,
+                fd=self._connection.descriptor,
+                max_pdu=self._shared.network.max_pdu,
                 peer_max_pdu=asked.request.user.max_length,
-                dimse_timeout_s=self._network.dimse_timeout_s,
+                dimse_timeout_s=self._shared.network.dimse_timeout_s,
                 received=ahead,
-                report=self._info,
-                journal=self._journal,
-                strict=self._strict,
-                min_rate=self._min_rate,
+                report=self._shared.info,
+                journal=self._shared.journal,
+                strict=self._shared.strict,
+                min_rate=self._shared.min_rate,
                 engine=self._connection.engine,
             )
             receiver.watch(self._interrupts.descriptors())
@@ -488,11 +413,11 @@ class _Association:
         if not of_request and not any(of_messages):
             return
         found = {**of_request, **dict(zip(ODDITIES, of_messages, strict=True))}
-        if self._strict:
+        if self._shared.strict:
             _logger.error("Not tolerated of %s: %s", self.peer, tolerated(found))
             return
-        self._slot.increase("tolerated", sum(of_request.values()))
-        if self._info:
+        self._shared.slot.increase("tolerated", sum(of_request.values()))
+        if self._shared.info:
             _logger.info("Tolerated of %s: %s", self.peer, tolerated(found))
 
     def _run(self) -> None:
@@ -502,11 +427,11 @@ class _Association:
             AssociationError: the association ends otherwise.
         """
         while True:
-            outcome = self._receiver.run()
+            outcome = self._shared.receiver.run()
             if outcome == Outcome.STORED:
                 self._log_store()
             elif outcome == Outcome.ECHOED:
-                for line in wording.echoed(self._receiver.message_id):
+                for line in wording.echoed(self._shared.receiver.message_id):
                     _logger.info(line)
             elif outcome == Outcome.RELEASE_RQ:
                 return
@@ -514,14 +439,14 @@ class _Association:
                 if self._interrupts.must_abort():
                     reason = "the receiver is being stopped"
                     raise AssociationError(reason, abort=(0, 0))
-                self._receiver.watch(self._interrupts.descriptors())
+                self._shared.receiver.watch(self._interrupts.descriptors())
             else:
                 raise RuntimeError(f"the receive loop ended with {outcome!r}")
 
     def _log_store(self) -> None:
-        receiver = self._receiver
+        receiver = self._shared.receiver
         path = receiver.path
-        if path and receiver.is_routine and not self._debug:
+        if path and receiver.is_routine and not self._shared.debug:
             _logger.info(wording.routine(receiver.message_id, path))
             return
         report = StoreReport(
@@ -532,19 +457,19 @@ class _Association:
             fault_text=receiver.fault_text,
             fault_errno=receiver.fault_errno,
             sop_instance=receiver.sop_instance,
-            bit_preserving=self._bit_preserving,
+            bit_preserving=self._shared.bit_preserving,
         )
         # After a failure the old file is still there, whatever was tried.
         overwriting = receiver.overwritten and report.status == 0
         # DCMTK opens the file in bit preserving mode before it tells of the request.
-        if overwriting and self._bit_preserving:
+        if overwriting and self._shared.bit_preserving:
             _logger.warning(wording.overwriting(report.path))
         _logger.info(wording.store_received(report.message_id))
-        if self._debug:
+        if self._shared.debug:
             _logger.debug(wording.message_block(report))
         for line in remarks(*receiver.remarks):
             _data_logger.warning(line)
-        if overwriting and not self._bit_preserving:
+        if overwriting and not self._shared.bit_preserving:
             _logger.warning(wording.overwriting(report.path))
         if report.status != 0:
             _logger.error(wording.store_failed(report, self.peer))
@@ -567,13 +492,14 @@ class _Association:
         Source:
             PS3.8 section 7.2, Table 9-10: AR-2, AR-4.
         """
-        receiver = self._receiver
+        receiver = self._shared.receiver
         self._on(Event.RELEASE_RQ)
         if receiver.in_data_set:
             context_id = receiver.context_id
             instance = receiver.sop_instance
             _logger.error(wording.data_set_released(context_id, self.peer, instance))
-        _logger.info(wording.RELEASE_RECEIVED)
+        if self._shared.info:
+            _logger.info(wording.RELEASE_RECEIVED)
         self._on(Event.RELEASE_RESPONSE)
         # Who asks for release and then hangs up has got what he wanted.
         instead_of_close = receiver.release(_RELEASE_RP)
@@ -582,12 +508,12 @@ class _Association:
 
     def _end_by(self, ending: Ending) -> None:
         """The association ends otherwise than by release."""
-        self._slot.increase("aborted")
-        warning = wording.dimse_warning(
-            ending, self.peer.calling_ae_title, self._called_ae_title
-        )
-        if warning is not None:
-            _logger.warning(warning)
+        self._shared.slot.increase("aborted")
+        if self._asked is not None:
+            calling, called = self._asked.calling_ae_title, self._asked.called_ae_title
+            warning = wording.dimse_warning(ending, calling, called)
+            if warning is not None:
+                _logger.warning(warning)
         for text in (wording.data_set_lost(ending), wording.ended(ending, self.peer)):
             if text is not None:
                 _logger.error(text)

@@ -38,12 +38,19 @@ def shown_address(address: str) -> str:
 class Connection:
     """One accepted connection; owned until `close()`.
 
+    Attributes:
+        descriptor: of the connection; stays this object's.
+        engine: of TLS, its handshake complete; None without TLS.
+
     Args:
         connection: connected, with TCP_NODELAY, which it has from its listener. Made
-            non-blocking if it is not yet.
+            blocking if it is not, for the one wait of the data plane that is a read;
+            whatever must not wait says so itself.
         send_timeout_s: bound on every send, in seconds.
         engine: of TLS, its handshake complete; None without TLS.
     """
+
+    __slots__ = ("_send_timeout_s", "_socket", "descriptor", "engine")
 
     def __init__(
         self,
@@ -51,15 +58,12 @@ class Connection:
         send_timeout_s: float,
         engine: TlsEngine | None = None,
     ) -> None:
-        if connection.gettimeout() != 0:
-            connection.setblocking(False)
+        if connection.gettimeout() is not None:
+            connection.setblocking(True)
         self._socket = connection
+        self.descriptor = connection.fileno()
         self.engine = engine
-        self._send_timeout_s = min(send_timeout_s, _TIMEOUT_S_MAX)
-
-    def fileno(self) -> int:
-        """The descriptor; stays this object's."""
-        return self._socket.fileno()
+        self._send_timeout_s = send_timeout_s
 
     def address(self) -> str:
         """The peer's numeric address, an IPv4 one in the IPv4 way."""
@@ -73,7 +77,7 @@ class Connection:
         if self.engine is not None and self.engine.has_ended:
             return True
         try:
-            return not self._socket.recv(1, socket.MSG_PEEK)
+            return not self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
@@ -101,7 +105,7 @@ class Connection:
         try:
             # There nearly always is room, and then one system call will do.
             try:
-                sent = self._socket.send(data)
+                sent = self._socket.send(data, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 sent = 0
             if sent < len(data):
@@ -115,11 +119,11 @@ class Connection:
             raise TransportError(message) from error
 
     def _send_slowly(self, data: bytes, timeout_s: float) -> None:
-        self._socket.settimeout(timeout_s)
+        self._socket.settimeout(min(timeout_s, _TIMEOUT_S_MAX))
         try:
             self._socket.sendall(data)
         finally:
-            self._socket.setblocking(False)
+            self._socket.setblocking(True)
 
     def abort(self, abort: tuple[int, int]) -> None:
         """Send an A-ABORT if the peer can still hear it, and linger."""
@@ -173,7 +177,7 @@ class Connection:
             if left_s <= 0 or not poll.poll(left_s * 1000):
                 return
             try:
-                data = self._socket.recv(_READ_BYTES)
+                data = self._socket.recv(_READ_BYTES, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 continue
             except OSError:
@@ -199,8 +203,7 @@ class Connection:
         """Close the connection; inside TLS, tell the peer if there is room for it."""
         if self.engine is not None:
             with contextlib.suppress(OSError):
-                self._socket.setblocking(False)
-                self._socket.send(self.engine.close_notify())
+                self._socket.send(self.engine.close_notify(), socket.MSG_DONTWAIT)
         self._socket.close()
 
 

@@ -13,13 +13,39 @@ from dcmrecv.config.settings import StorageMode
 from dcmrecv.service.plan import AcceptedContext, AssociationPlan
 from dcmrecv.ul.negotiation import Negotiation, NegotiationPolicy, negotiate
 from dcmrecv.ul.oddities import Oddity, oddities_of
-from dcmrecv.ul.pdu import AssociationRequest, Result, decode, encode
+from dcmrecv.ul.pdu import (
+    ASSOCIATE_RQ_BYTES_MAX,
+    HEADER_BYTES,
+    AssociationRequest,
+    PduType,
+    Result,
+    decode,
+    encode,
+    read_header,
+)
 
 REMEMBERED_MAX: Final = 64
 # 128 presentation contexts with four transfer syntaxes each have about 18,000 bytes.
 REMEMBERED_BYTES_MAX: Final = 20_480
 # Of nothing but small items a request takes 12 times its size in memory: 6 MB for all.
 REMEMBERED_TOTAL_BYTES_MAX: Final = 524_288
+
+
+def request_complete(received: bytes) -> bool:
+    """Is there enough to begin with: a whole A-ASSOCIATE-RQ, or a fault for certain?
+
+    Args:
+        received: everything that came on a new connection.
+
+    Source:
+        PS3.8 section 9.3.1.
+    """
+    if len(received) < HEADER_BYTES:
+        return False
+    kind, length = read_header(received)
+    if kind != PduType.ASSOCIATE_RQ or length > ASSOCIATE_RQ_BYTES_MAX:
+        return True
+    return len(received) >= HEADER_BYTES + length
 
 
 class AskedAssociation:
@@ -29,6 +55,8 @@ class AskedAssociation:
         request: as decoded.
         calling_ae_title: without padding.
         called_ae_title: without padding.
+        is_routine: it has been accepted before, and there was nothing to say about it
+            but that.
     """
 
     def __init__(
@@ -46,6 +74,7 @@ class AskedAssociation:
         self._pdu = pdu
         self.calling_ae_title = request.calling_ae_title
         self.called_ae_title = request.called_ae_title
+        self.is_routine = False
         self._policy = policy
         self._mode = mode
 
@@ -96,19 +125,28 @@ class AssociationRequests:
         self._remembered: dict[bytes, AskedAssociation] = {}
         self._bytes = 0
 
+    def recall(self, received: bytes) -> AskedAssociation | None:
+        """What these bytes ask for, if they are an A-ASSOCIATE-RQ that is remembered.
+
+        Nothing less or more than one: what comes behind it makes it another one.
+        """
+        asked = self._remembered.pop(received, None)
+        if asked is not None:
+            self._remembered[received] = asked
+        return asked
+
     def read(self, pdu: bytes) -> AskedAssociation:
         """What a PDU of type A-ASSOCIATE-RQ asks for.
 
         Raises:
             ProtocolViolation: it cannot be read; such a PDU is not remembered.
         """
-        asked = self._remembered.pop(pdu, None)
+        asked = self.recall(pdu)
         if asked is None:
             asked = AskedAssociation(pdu, self._policy, self._mode)
-            if len(pdu) > REMEMBERED_BYTES_MAX:
-                return asked
-            self._make_room(len(pdu))
-        self._remembered[pdu] = asked
+            if len(pdu) <= REMEMBERED_BYTES_MAX:
+                self._make_room(len(pdu))
+                self._remembered[pdu] = asked
         return asked
 
     def _make_room(self, size: int) -> None:

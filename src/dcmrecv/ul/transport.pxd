@@ -8,6 +8,9 @@ from dcmrecv.native.sysio cimport SysIo, iovec, pollfd
 cdef enum:
     WATCHED_MAX = 4             # descriptors that may want the worker's attention
     FILLS_UNWATCHED_MAX = 64    # fills without a wait before they are looked at anyway
+    # For a synchronous peer's next request; unless a signal comes, nothing else is
+    # looked at meanwhile.
+    PATIENCE_MS = 20
 
 
 cdef enum TransportResult:
@@ -23,7 +26,7 @@ cdef class Transport:
     cdef pollfd watched[1 + WATCHED_MAX]    # [0] is the connection
     cdef int watched_count      # without the connection
     cdef uint64_t timeout_ns    # of every wait; 0 = for ever
-    cdef bint answered          # an answer went out: the peer's turn, wait at once
+    cdef bint answered          # an answer went out: the peer's turn
     cdef size_t filled
     cdef bint linear            # fills one place only, the larger the better
     cdef int fills_unwatched
@@ -37,5 +40,7 @@ cdef class Transport:
 
 
 cdef class RawTransport(Transport):
+    cdef bint is_patient        # has a time-out of its own for reads that wait
+
     cdef TransportResult _wait(self, short events, int fault_code) noexcept nogil
     cdef bint _is_wanted(self) noexcept nogil

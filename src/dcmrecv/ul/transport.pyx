@@ -91,6 +91,11 @@ cdef class Transport:
 cdef class RawTransport(Transport):
     """Plain TCP."""
 
+    def attach(self, int fd, timeout_s):
+        """Begin with a new connection, see Transport."""
+        Transport.attach(self, fd, timeout_s)
+        self.is_patient = self.io.set_patience(fd, PATIENCE_MS) == 0
+
     cdef TransportResult fill(self, iovec* iov, int count) noexcept nogil:
         cdef ssize_t received
         cdef TransportResult result
@@ -98,28 +103,27 @@ cdef class RawTransport(Transport):
         if self.fills_unwatched > FILLS_UNWATCHED_MAX and self._is_wanted():
             return TRANSPORT_INTERRUPTED
         while True:
-            if self.answered:
-                # A synchronous peer cannot have sent anything yet: asking first
-                # would cost a call that returns EAGAIN.
-                result = self._wait(POLLIN, DIMSE_TIMEOUT)
-                if result != TRANSPORT_DONE:
-                    return result
-                self.answered = False
-            received = self.io.recvv(self.fd, iov, count)
+            if self.answered and self.is_patient:
+                # A synchronous peer cannot have sent anything yet, but soon will: so
+                # one call waits and reads, where the socket lets it wait.
+                received = self.io.recvv_patiently(self.fd, iov, count)
+            else:
+                received = self.io.recvv(self.fd, iov, count)
             if received > 0:
+                self.answered = False
                 self.filled = <size_t>received
                 return TRANSPORT_DONE
             if received == 0:
                 set_fault(&self.fault, PEER_CLOSED, 0, 0)
                 return TRANSPORT_FAULT
-            if errno == EINTR:
-                continue
-            if errno != EAGAIN:
+            # A signal may have come with something to look at.
+            if errno != EAGAIN and errno != EINTR:
                 set_os_fault(&self.fault, SOCKET_READ, errno)
                 return TRANSPORT_FAULT
             result = self._wait(POLLIN, DIMSE_TIMEOUT)
             if result != TRANSPORT_DONE:
                 return result
+            self.answered = False
 
     cdef TransportResult send(
         self, const uint8_t* data, size_t size, size_t* sent

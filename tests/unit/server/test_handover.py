@@ -41,7 +41,7 @@ def test_connection_and_bytes_arrive_whole(
         accepted.close()
         taken = take_over(channel[1])
         assert taken is not None
-        connection, carried, carried_secure = taken
+        connection, carried, carried_secure, _ = taken
         assert (carried, carried_secure) == (received, secure)
         with connection:
             connection.send(b"hello")

@@ -52,6 +52,7 @@ class ScriptedService:
         received: bytes,
         interrupts: Interrupts,
         engine: TlsEngine | None = None,
+        address: str = "",
     ) -> None:
         with connection:
             self.received.append(received)

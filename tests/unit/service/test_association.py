@@ -34,11 +34,8 @@ from dcmrecv.errors import (
 )
 from dcmrecv.native.fault import FaultCode
 from dcmrecv.native.slot import SLOT_BYTES_SIZE, WorkerSlot
-from dcmrecv.service.association import (
-    PREPARED_REJECT,
-    AssociationService,
-    request_complete,
-)
+from dcmrecv.service.association import PREPARED_REJECT
+from dcmrecv.service.associations import AssociationService
 from dcmrecv.service.plan import AcceptedContext
 from dcmrecv.service.receiver import Duplicate, Outcome
 from tests.builders import command, data_set, pdu
@@ -110,30 +107,6 @@ def read_all(scu: RawScu) -> bytes:
     while piece := scu.connection.recv(65_536):
         data += piece
     return data
-
-
-# Is the request whole?
-
-
-@pytest.mark.parametrize(
-    ("received", "complete"),
-    [
-        (b"", False),
-        (b"\1\0\0\0\0", False),
-        (pdu.associate_rq()[:-1], False),
-        (pdu.associate_rq(), True),
-        (pdu.associate_rq() + b"\4", True),
-        (b"\1\0\0\x10\0\0", False),
-        (b"\1\0\0\x10\0\1", True),
-        (b"\1\0\xff\xff\xff\xff", True),
-        (b"GET / ", True),
-        (pdu.pdu(0x04, b"", length=1 << 31), True),
-    ],
-)
-def test_enough_has_come_when_a_request_is_whole_or_cannot_be(
-    received: bytes, complete: bool
-) -> None:
-    assert request_complete(received) is complete
 
 
 def test_the_prepared_reject_says_local_limit_exceeded() -> None:
@@ -813,18 +786,6 @@ def test_a_title_cannot_forge_a_line(log: Callable[[int], Lines]) -> None:
         assert scu.read_pdu().kind == pdu.A_ASSOCIATE_AC
         assert scu.ending() == "release"
     assert not any(line.startswith("E") for line in lines.lines)
-
-
-def test_a_service_serves_one_association_after_the_other() -> None:
-    receiver = ScriptedReceiver()
-    with serving(settings_of(), receiver) as served:
-        for number in range(1, 4):
-            with RawScu(served.port) as scu:
-                scu.associate(CONTEXTS[:1])
-                assert scu.ending() == "release"
-            served.wait_for(number)
-    assert len(receiver.begun) == receiver.ended == 3
-    assert served.slot.get("associations") == 3
 
 
 # With the real data plane

@@ -10,6 +10,7 @@ from dcmrecv.service.requests import (
     REMEMBERED_MAX,
     REMEMBERED_TOTAL_BYTES_MAX,
     AssociationRequests,
+    request_complete,
 )
 from dcmrecv.ul.negotiation import NegotiationPolicy
 from dcmrecv.ul.oddities import Oddity
@@ -20,6 +21,27 @@ from tests.builders.uids import CT_IMAGE, IMPLICIT_LE, VERIFICATION
 
 POLICY = NegotiationPolicy(profile=VERIFICATION_PROFILE, max_pdu=16_384)
 CONTEXTS = [ProposedContext(1, VERIFICATION), ProposedContext(3, CT_IMAGE)]
+
+
+@pytest.mark.parametrize(
+    ("received", "complete"),
+    [
+        (b"", False),
+        (b"\1\0\0\0\0", False),
+        (pdu.associate_rq()[:-1], False),
+        (pdu.associate_rq(), True),
+        (pdu.associate_rq() + b"\4", True),
+        (b"\1\0\0\x10\0\0", False),
+        (b"\1\0\0\x10\0\1", True),
+        (b"\1\0\xff\xff\xff\xff", True),
+        (b"GET / ", True),
+        (pdu.pdu(0x04, b"", length=1 << 31), True),
+    ],
+)
+def test_enough_has_come_when_a_request_is_whole_or_cannot_be(
+    received: bytes, complete: bool
+) -> None:
+    assert request_complete(received) is complete
 
 
 def test_a_request_is_read_and_answered() -> None:
@@ -95,3 +117,28 @@ def test_what_is_odd_is_remembered_with_the_request() -> None:
     padded = requests.read(pdu.associate_rq(CONTEXTS, called=b"ANY\0"))
     assert padded.oddities == {Oddity.AE_TITLE: 1}
     assert requests.read(pdu.associate_rq(CONTEXTS, called=b"ANY\0")) is padded
+
+
+def test_only_the_very_bytes_are_recalled() -> None:
+    requests = AssociationRequests(POLICY, StorageMode.NORMAL)
+    wire = pdu.associate_rq(CONTEXTS)
+    assert requests.recall(wire) is None
+    asked = requests.read(wire)
+    assert requests.recall(wire) is asked
+    assert not asked.is_routine
+    for other in (b"", wire[:-1], wire + b"\4", wire.replace(b"RAW", b"WAR")):
+        assert requests.recall(other) is None
+
+
+def test_what_is_recalled_is_forgotten_last() -> None:
+    requests = AssociationRequests(POLICY, StorageMode.NORMAL)
+    wires = [
+        pdu.associate_rq(CONTEXTS, calling=f"N{number}")
+        for number in range(REMEMBERED_MAX + 1)
+    ]
+    for wire in wires[:-1]:
+        requests.read(wire)
+    requests.recall(wires[0])
+    requests.read(wires[-1])
+    assert requests.recall(wires[0]) is not None
+    assert requests.recall(wires[1]) is None

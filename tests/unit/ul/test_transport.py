@@ -1,11 +1,14 @@
 """ul.transport: every wait is bounded and can be ended from outside."""
 
 import os
+import signal
+import socket
 
 import pytest
 
 from dcmrecv.config.settings import StorageMode
 from dcmrecv.errors import AssociationTimeout, PeerClosed, TransportError
+from dcmrecv.server.signals import SignalPipe
 from dcmrecv.service.plan import AssociationPlan
 from dcmrecv.service.receiver import Outcome
 from tests.builders import command, data_set, pdu
@@ -106,3 +109,36 @@ def test_no_answer_to_pipelined_requests_is_lost() -> None:
         while len(answers) < count * size:
             answers += peer.recv(1 << 20)
     assert len(answers) == count * size
+
+
+def test_a_signal_interrupts_the_wait_for_the_next_request() -> None:
+    """That wait looks at nothing else at first: the signal itself has to end it."""
+    signals = SignalPipe([signal.SIGALRM])
+    try:
+        with receiving() as (_, receiver):
+            receiver.watch([signals.fileno()])
+            signal.setitimer(signal.ITIMER_REAL, 0.005)
+            assert receiver.run() is Outcome.INTERRUPTED
+        assert signals.read() == [signal.SIGALRM]
+    finally:
+        signals.undo()
+
+
+def test_a_connection_that_never_waits_is_served_as_well() -> None:
+    """Non-blocking, however it came to that: the wait is poll()'s then."""
+    own, peer = socket.socketpair()
+    with own, peer, receiving() as (_, receiver):
+        own.setblocking(False)
+        receiver.begin(
+            AssociationPlan([], "", StorageMode.NORMAL),
+            fd=own.fileno(),
+            max_pdu=16_384,
+            peer_max_pdu=0,
+            dimse_timeout_s=1,
+            received=b"",
+            report=True,
+        )
+        with pytest.raises(AssociationTimeout):
+            receiver.run()
+        peer.sendall(pdu.release_rq())
+        assert receiver.run() is Outcome.RELEASE_RQ

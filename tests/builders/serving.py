@@ -96,6 +96,7 @@ class ScriptedReceiver:
     remarks: tuple[int, Sequence[tuple[int, int, str, int]]] = (0, ())
     violation: tuple[int, int, int] = (0, 0, 0)
     oddities: tuple[int, ...] = (0, 0, 0, 0)
+    instead_of_close: bytes | None = b""
     begun: list[dict[str, Any]] = field(default_factory=list)
     watched: list[tuple[int, ...]] = field(default_factory=list)
     ended: int = 0
@@ -120,9 +121,12 @@ class ScriptedReceiver:
             raise step
         return step
 
-    def release(self, answer: bytes) -> bytes:
+    def greet(self, answer: bytes) -> None:
         os.write(self.begun[-1]["fd"], answer)
-        return b""
+
+    def release(self, answer: bytes) -> bytes | None:
+        os.write(self.begun[-1]["fd"], answer)
+        return self.instead_of_close
 
     def end(self) -> None:
         self.ended += 1
@@ -210,10 +214,10 @@ def serving_with(
         else AssociationService(*arguments, lambda *_: receiver)
     )
     over = threading.Event()
+    attention = interrupts or Nobody()
 
-    def serve_one(connection: socket.socket) -> None:
+    def receive(connection: socket.socket, received: bytes) -> bytes:
         connection.settimeout(patience_s)
-        received = b""
         while not request_complete(received):
             try:
                 piece = connection.recv(65_536)
@@ -222,16 +226,33 @@ def serving_with(
             if not piece:
                 break
             received += piece
-        try:
-            service.serve(connection, received, interrupts or Nobody())
-        except Exception as fault:
-            served.faults.append(fault)
-        served.served += 1
+        return received
+
+    def serve_one() -> None:
+        visit = service.regulars.visit(
+            listener.fileno(),
+            busy=3,
+            descriptors=attention.descriptors(),
+            on_busy=lambda: None,
+        )
+        if visit.descriptor < 0:
+            return
+        connection = socket.socket(fileno=visit.descriptor)
+        if visit.asked is not None:
+            service.resume(connection, visit, attention)
+            return
+        received = receive(connection, visit.received or b"")
+        service.serve(connection, received, attention, address=visit.address)
 
     def accept_all() -> None:
         while not over.is_set():
-            if select.select([listener], [], [], 0.02)[0]:
-                serve_one(listener.accept()[0])
+            if not select.select([listener], [], [], 0.02)[0]:
+                continue
+            try:
+                serve_one()
+            except Exception as fault:
+                served.faults.append(fault)
+            served.served += 1
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         served = Served(listener.getsockname()[1], slot)

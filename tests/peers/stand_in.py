@@ -23,23 +23,41 @@ from pathlib import Path
 from dcmrecv.config.logs import configure
 from dcmrecv.config.settings import (
     VERIFICATION_PROFILE,
+    AccessSettings,
     AssociationProfile,
     LogSettings,
     NetworkSettings,
     PoolSettings,
     Settings,
+    StorageMode,
     StorageSettings,
 )
 from dcmrecv.native.slot import WorkerSlot
 from dcmrecv.server.startup import Examined
 from dcmrecv.server.supervisor import Supervisor
 from dcmrecv.service.association import Interrupts
-from dcmrecv.service.requests import request_complete
+from dcmrecv.service.receiver import StoreReceiver
+from dcmrecv.service.regulars import Regulars, Visit
+from dcmrecv.service.requests import AssociationRequests, request_complete
 from dcmrecv.service.tls import TlsEngine
+from dcmrecv.ul.negotiation import NegotiationPolicy
 
 COMMAND = (sys.executable, str(Path(__file__).resolve()))
 REQUEST = b"\x01\x00" + (4).to_bytes(4, "big") + b"ASSO"
 DEADLINE_S = 15.0
+
+
+def door(slot: WorkerSlot) -> Regulars:
+    """Where everybody is a stranger: accepts and reads, and serves nobody."""
+    policy = NegotiationPolicy(profile=VERIFICATION_PROFILE, max_pdu=16_384)
+    return Regulars(
+        StoreReceiver(StorageSettings(mode=StorageMode.IGNORE), slot, "tag"),
+        AssociationRequests(policy, StorageMode.IGNORE),
+        slot,
+        NetworkSettings(port=0),
+        AccessSettings(),
+        b"",
+    )
 
 
 class StandInService:
@@ -56,6 +74,7 @@ class StandInService:
         if not self._directory.is_dir():
             raise NotADirectoryError(str(self._directory))
         self._slot = slot
+        self.regulars = door(slot)
         self._tag = temporary_tag
         self._temporary: Path | None = None
 
@@ -80,6 +99,12 @@ class StandInService:
                     if command == "bye":
                         break
                     connection.sendall(f"{self._obey(command)}\n".encode())
+
+    def resume(
+        self, connection: socket.socket, visit: Visit, interrupts: Interrupts
+    ) -> None:
+        """Nobody is a regular here."""
+        raise NotImplementedError
 
     def _commands(
         self, connection: socket.socket, interrupts: Interrupts

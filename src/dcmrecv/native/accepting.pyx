@@ -36,7 +36,7 @@ cdef extern from *:
     int c_accept "dcmrecv_accept"(int listener, char* host, unsigned int size) nogil
 
 
-def accept(int listener):
+cpdef tuple accept(int listener):
     """Accept a connection.
 
     Returns:

@@ -199,6 +199,7 @@ class Scoreboard:
             total = self._sum()
             if before % 2 == 0 and before == int(self._control[_EPOCH]):
                 break
+            os.sched_yield()  # who moves them may be waiting for the processor
         return _counters(total)
 
     def _sum(self) -> list[int]:

@@ -12,9 +12,9 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from dcmrecv.config.logs import APPLICATION_LOGGER
 from dcmrecv.config.settings import AssociationProfile, Settings
@@ -27,6 +27,7 @@ from dcmrecv.server.scoreboard import Scoreboard, WorkerState
 from dcmrecv.server.signals import SignalPipe
 from dcmrecv.service.association import Interrupts
 from dcmrecv.service.proxy import behind_header
+from dcmrecv.service.regulars import Visit
 from dcmrecv.service.requests import request_complete
 from dcmrecv.service.tls import TlsEngine, client_hello_complete
 
@@ -62,8 +63,26 @@ _OUT_OF_RESOURCES: Final = {
 }
 
 
+class Door(Protocol):
+    """What `service.regulars` does."""
+
+    def visit(
+        self,
+        listener: int,
+        *,
+        busy: int,
+        descriptors: Sequence[int],
+        on_busy: Callable[[], None],
+    ) -> Visit:
+        """Accept a connection, and serve it as far as nobody else is needed."""
+
+
 class Service(Protocol):
-    """What serves one association after the other; `service.association` has it."""
+    """What serves one association after the other; `service.associations` has it."""
+
+    @property
+    def regulars(self) -> Door:
+        """Accepts the connections of listeners without TLS."""
 
     def serve(
         self,
@@ -78,8 +97,20 @@ class Service(Protocol):
         `address` is the peer's, "" if the connection has to be asked for it.
         """
 
+    def resume(
+        self, connection: socket.socket, visit: Visit, interrupts: Interrupts
+    ) -> None:
+        """Serve the rest of what `regulars` has begun, and close it."""
+
 
 ServiceFactory = Callable[[Settings, AssociationProfile, WorkerSlot, str], Service]
+
+
+class Begun(NamedTuple):
+    """A connection on which an association has begun."""
+
+    connection: socket.socket
+    visit: Visit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,11 +252,11 @@ class Worker:
                 self._attention.must_abort()
             if self._attention.leaving:
                 return EXIT_DONE
-            if guest is not None:
+            if self._slot.get("state") != WorkerState.IDLE:
                 self._become_idle()
 
-    def _next_connection(self, ready: Set[int]) -> Guest | Secured | None:
-        guest = None
+    def _next_connection(self, ready: Set[int]) -> Guest | Secured | Begun | None:
+        guest: Guest | Begun | None = None
         if self._channel in ready:
             guest = self._take_over()
             if guest is not None:
@@ -234,32 +265,57 @@ class Worker:
             # Not there: another kind, or gone when one before it was found shut down.
             if descriptor not in self._listeners:
                 continue
+            secure = descriptor in self._equipment.secure_listeners
+            if guest is None and not secure:
+                guest = self._visit(descriptor)
+                continue
             accepted = self._accept(descriptor)
             if accepted is None:
                 continue
-            connection, address = accepted
-            secure = descriptor in self._equipment.secure_listeners
             if guest is None:
-                guest = self._listen_to(connection, address, secure)
+                guest = self._listen_to(accepted)
             else:
                 # The kernel has woken only us for it, and does not do so again.
-                self._hand_to_waiting_room(connection, b"", secure)
-        if guest is None or not guest.secure:
-            return guest
-        return self._shake_hands(guest)
+                self._hand_to_waiting_room(accepted.connection, b"", secure)
+        if isinstance(guest, Guest) and guest.secure:
+            return self._shake_hands(guest)
+        return guest
 
-    def _listen_to(
-        self, connection: socket.socket, address: str, secure: bool
-    ) -> Guest | None:
-        """A connection that was just accepted, unless its peer is slow."""
+    def _visit(self, listener: int) -> Guest | Begun | None:
+        """Accept on a plain listener; None also when an association came and went."""
+        try:
+            visit = self._service.regulars.visit(
+                listener,
+                busy=WorkerState.BUSY,
+                descriptors=self._attention.descriptors(),
+                on_busy=self._announce,
+            )
+        except OSError as error:
+            self._bear(error)
+            return None
+        if visit.descriptor < 0:
+            return None
+        connection = self._connection(listener, visit.descriptor)
+        if visit.asked is not None:
+            return Begun(connection, visit)
+        return self._wait_for_request(
+            Guest(connection, b"", False, visit.address), visit.received
+        )
+
+    def _listen_to(self, accepted: Guest) -> Guest | None:
+        """A TLS connection that was just accepted, unless its peer is slow."""
         # Before the next system call: two workers that get busy at the same moment must
         # see each other in rings_when_busy().
         self._slot.set("state", WorkerState.BUSY)
-        received = self._receive_request(connection, secure)
+        return self._wait_for_request(accepted, _receive(accepted.connection))
+
+    def _wait_for_request(self, guest: Guest, part: bytes | None) -> Guest | None:
+        """The guest with its whole A-ASSOCIATE-RQ or ClientHello, unless it is slow."""
+        received = self._receive_request(guest.connection, guest.secure, part)
         if received is None:
             self._slot.set("state", WorkerState.IDLE)
             return None
-        return Guest(connection, received, secure, address)
+        return guest._replace(received=received)
 
     def _shake_hands(self, guest: Guest) -> Guest | Secured | None:
         """Make a TLS connection ready for the service; None if nothing came of it.
@@ -271,8 +327,7 @@ class Worker:
         if handshakes is None:
             raise RuntimeError("a TLS connection without a TLS context")
         self._slot.set("state", WorkerState.HANDSHAKE)
-        if self._board.rings_when_busy():
-            self._ring()
+        self._announce()
         self._admit(handshakes, guest)
         while True:
             arrival: Guest | Secured | None = handshakes.take_finished()
@@ -333,27 +388,39 @@ class Worker:
             logger.error("Cannot take over a connection: %s", error)
             return None
 
-    def _accept(self, listener: int) -> tuple[socket.socket, str] | None:
+    def _accept(self, listener: int) -> Guest | None:
         try:
             descriptor, address = accept(listener)
-        except BlockingIOError:
-            return None
         except OSError as error:
-            if error.errno in _OUT_OF_RESOURCES:
-                logger.error("Cannot accept a connection: %s", error.strerror)
-                self._pause()
-            elif error.errno == errno.EINVAL:
-                # The supervisor has shut the listener down and a SIGTERM is on its way.
-                self._close_listeners()
-            # Else the connection failed before we got it; accept(2), "Error handling".
+            self._bear(error)
             return None
-        connection = socket.socket(
-            self._families[listener], socket.SOCK_STREAM, socket.IPPROTO_TCP, descriptor
-        )
-        return connection, address
+        secure = listener in self._equipment.secure_listeners
+        return Guest(self._connection(listener, descriptor), b"", secure, address)
 
-    def _receive_request(self, connection: socket.socket, secure: bool) -> bytes | None:
+    def _bear(self, error: OSError) -> None:
+        """A connection could not be accepted."""
+        if error.errno in _OUT_OF_RESOURCES:
+            logger.error("Cannot accept a connection: %s", error.strerror)
+            self._pause()
+        elif error.errno == errno.EINVAL:
+            # The supervisor has shut the listener down and a SIGTERM is on its way.
+            self._close_listeners()
+        # Else nobody is there any more, or the connection failed before we got it;
+        # accept(2), "Error handling".
+
+    def _connection(self, listener: int, descriptor: int) -> socket.socket:
+        family = self._families[listener]
+        return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, descriptor)
+
+    def _receive_request(
+        self, connection: socket.socket, secure: bool, part: bytes | None
+    ) -> bytes | None:
         """Read the A-ASSOCIATE-RQ or ClientHello, or what is there at the peer's close.
+
+        Args:
+            connection: to read from.
+            secure: is it a ClientHello?
+            part: what was read already, as by _receive().
 
         Returns:
             The bytes for the service; None when the connection went to the waiting
@@ -362,24 +429,20 @@ class Worker:
         received = b""
         deadline_s = 0.0
         while True:
-            try:
-                part = connection.recv(READ_BYTES, socket.MSG_DONTWAIT)
-            except BlockingIOError:
+            if part is None:
                 # Silent although TCP_DEFER_ACCEPT gave it time: it will not hurry now.
                 patience_s = deadline_s - time.monotonic() if received else 0.0
                 if patience_s <= 0:
                     self._hand_to_waiting_room(connection, received, secure)
                     return None
                 _wait_for_any((connection.fileno(),), patience_s)
-                continue
-            except OSError:
-                part = b""
-            was_silent = not received
-            received += part
-            if not part or self._is_complete(received, secure):
-                return received
-            if was_silent:
-                deadline_s = time.monotonic() + REQUEST_GRACE_S
+            else:
+                if not received:
+                    deadline_s = time.monotonic() + REQUEST_GRACE_S
+                received += part
+                if not part or self._is_complete(received, secure):
+                    return received
+            part = _receive(connection)
 
     def _is_complete(self, received: bytes, secure: bool) -> bool:
         rest = behind_header(received) if self._proxied else received
@@ -397,21 +460,27 @@ class Worker:
             except OSError as error:
                 logger.error("Cannot keep a waiting connection: %s", error)
 
-    def _serve(self, guest: Guest | Secured) -> bool:
+    def _serve(self, guest: Guest | Secured | Begun) -> bool:
         """Serve one association; False after a bug, which the service has logged."""
-        if self._board.rings_when_busy():
-            self._ring()
-        connection, received, *_ = guest
-        engine, address = None, ""
-        if isinstance(guest, Secured):
-            engine = guest.engine
-        else:
-            address = guest.address
+        self._announce()
+        attention, service = self._attention, self._service
         try:
-            self._service.serve(connection, received, self._attention, engine, address)
+            if isinstance(guest, Begun):
+                service.resume(guest.connection, guest.visit, attention)
+            elif isinstance(guest, Secured):
+                engine = guest.engine
+                service.serve(guest.connection, guest.received, attention, engine)
+            else:
+                connection, received, _, address = guest
+                service.serve(connection, received, attention, address=address)
         except Exception:
             return False
         return True
+
+    def _announce(self) -> None:
+        """We are busy now."""
+        if self._board.rings_when_busy():
+            self._ring()
 
     def _become_idle(self) -> None:
         self._slot.set("progress_ns", time.monotonic_ns())
@@ -430,6 +499,16 @@ class Worker:
             self._epoll.unregister(descriptor)
             listener.close()
         self._listeners = {}
+
+
+def _receive(connection: socket.socket) -> bytes | None:
+    """What has come, b"" at the end of the connection; None when it is silent."""
+    try:
+        return connection.recv(READ_BYTES, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
 
 
 def _wait_for_any(descriptors: tuple[int, ...], timeout_s: float) -> set[int]:

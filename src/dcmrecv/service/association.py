@@ -23,6 +23,7 @@ from dcmrecv.service.connection import Connection
 from dcmrecv.service.hosts import HostNames
 from dcmrecv.service.journal import Journal
 from dcmrecv.service.receiver import ODDITIES, Duplicate, Outcome, StoreReceiver
+from dcmrecv.service.regulars import Visit
 from dcmrecv.service.remarks import remarks
 from dcmrecv.service.requests import (
     AskedAssociation,
@@ -56,7 +57,7 @@ PREPARED_REJECT = encode(REJECT_LOCAL_LIMIT)
 
 _NOTHING_ODD = (0,) * len(ODDITIES)
 
-_RELEASE_RP = encode(ReleaseReply())
+RELEASE_RP = encode(ReleaseReply())
 
 # Nobody may send P-DATA before the A-ASSOCIATE-AC; who does shall not fill the memory.
 _AHEAD_BYTES_MAX = 262_144
@@ -85,7 +86,8 @@ class Surroundings:
     """What the associations of a worker have in common.
 
     `info` and `debug` are asked for once: no line is put together that nobody will see.
-    `is_plain`: an accepted request is neither logged nor subject to who the peer is.
+    `is_plain`: an accepted request is neither logged nor subject to who the peer is, so
+    that `regulars` may serve it when it comes again.
     """
 
     network: NetworkSettings
@@ -114,7 +116,6 @@ class Association:
         "_connection",
         "_interrupts",
         "_shared",
-        "_state",
     )
 
     def __init__(
@@ -128,7 +129,6 @@ class Association:
         self._connection = connection
         self._interrupts = interrupts
         self._address = address
-        self._state = State.STA2
         self._asked: AskedAssociation | None = None
 
     @property
@@ -140,41 +140,28 @@ class Association:
 
     def serve(self, received: bytes) -> None:
         """From the first PDU to the end; the connection stays open."""
-        shared = self._shared
-        try:
-            asked = shared.requests.recall(received) if shared.is_plain else None
-            if asked is not None and asked.is_routine and shared.receiver.has_room:
-                self._serve_routine(asked)
-            else:
-                self._serve_anything(received)
-        except AssociationError as error:
-            self._end_by(Ending(error=error))
-        if shared.debug:
-            _logger.debug(wording.ASSOCIATION_TERMINATED)
-
-    def _serve_routine(self, asked: AskedAssociation) -> None:
-        """The way of _serve_anything, where there is nothing to ask and to say."""
-        self._asked = asked
-        self._on(Event.ASSOCIATE_RQ)
-        self._send_acceptance(asked)
-        self._serve_messages(asked, b"")
-
-    def _serve_anything(self, received: bytes) -> None:
         if self._shared.debug and self._connection.engine is not None:
             _logger.debug(tls_wording.details_block(self._connection.engine))
         event = self._first_event(received)
-        action = self._on(event)
+        action = transition(State.STA2, event).action
         if action is Action.AE_6:
             self._request(received)
         elif action is Action.AA_1:
             self._strange_beginning(received, event)
         else:
             self._no_beginning(received, event)
+        if self._shared.debug:
+            _logger.debug(wording.ASSOCIATION_TERMINATED)
 
-    def _on(self, event: Event) -> Action:
-        step = transition(self._state, event)
-        self._state = step.state
-        return step.action
+    def resume(self, visit: Visit) -> None:
+        """Go on with an association that `regulars` has begun; it stays open."""
+        if visit.asked is None:
+            raise ValueError("nothing to resume")
+        self._asked = visit.asked
+        if visit.instead_of_close is not None:
+            self._connection.linger(visit.instead_of_close)
+        else:
+            self._converse(visit.asked, visit.outcome)
 
     # Before there is a request
 
@@ -239,7 +226,10 @@ class Association:
             self._abort(violation)
             return
         self._asked = asked
-        self._answer(asked, received[size:])
+        try:
+            self._answer(asked, received[size:])
+        except AssociationError as error:
+            self._end_by(Ending(error=error))
 
     def _answer(self, asked: AskedAssociation, ahead: bytes) -> None:
         entrance = self._shared.entrance
@@ -264,9 +254,7 @@ class Association:
         answer = negotiation.answer
         if isinstance(answer, AssociationReject):
             self._reject(asked, answer)
-        elif self._shared.entrance is not None and not self._shared.entrance.enter(
-            self.peer.address
-        ):
+        elif entrance is not None and not entrance.enter(self._address):
             self._refuse(NO_SEAT)
         elif not self._shared.receiver.has_room:
             self._reject_for_space()
@@ -302,15 +290,13 @@ class Association:
             _logger.log(self._shared.block_level, block)
 
     def _refuse(self, refusal: Refusal) -> None:
-        """The peer may not come in, whatever he asks for."""
-        self._on(Event.REJECT)
+        """The peer may not come in, whatever he asks for: PS3.8 Table 9-10, AE-8."""
         self._shared.slot.increase("refused")
         _logger.info(refused(self.peer, refusal))
         self._connection.send(refusal.reject)
         self._connection.linger()
 
     def _reject(self, asked: AskedAssociation, reject: AssociationReject) -> None:
-        self._on(Event.REJECT)
         self._shared.slot.increase("refused")
         if (
             reject == REJECT_CALLED_AE_TITLE
@@ -329,7 +315,6 @@ class Association:
 
     def _reject_for_space(self) -> None:
         """The disk has been filled up to its reserve; it may pass."""
-        self._on(Event.REJECT)
         self._shared.slot.increase("refused")
         _logger.error(wording.no_room(self.peer))
         _logger.info(wording.refusing(REJECT_CONGESTION))
@@ -342,18 +327,19 @@ class Association:
         _, warnings = wording.max_send_pdv(max_length)
         for warning in warnings:
             _logger.warning(warning)
-        self._send_acceptance(asked)
+        self._connection.send_encoded(asked.answer)
+        self._shared.slot.increase("associations")
         if self._shared.info:
             _logger.info(wording.acknowledged(max_length))
         self._log_answer(asked)
-        if not (warnings or asked.negotiation.notes or asked.oddities):
-            asked.is_routine = not asked.request.user.roles
+        if self._shared.is_plain and not (
+            warnings
+            or asked.negotiation.notes
+            or asked.oddities
+            or asked.request.user.roles
+        ):
+            asked.is_routine = True
         self._serve_messages(asked, ahead)
-
-    def _send_acceptance(self, asked: AskedAssociation) -> None:
-        self._on(Event.ACCEPT)
-        self._connection.send_encoded(asked.answer)
-        self._shared.slot.increase("associations")
 
     def _log_answer(self, asked: AskedAssociation) -> None:
         if self._shared.blocks:
@@ -365,24 +351,31 @@ class Association:
 
     def _serve_messages(self, asked: AskedAssociation, ahead: bytes) -> None:
         receiver = self._shared.receiver
+        receiver.begin(
+            asked.plan,
+            fd=self._connection.descriptor,
+            max_pdu=self._shared.network.max_pdu,
+            peer_max_pdu=asked.request.user.max_length,
+            dimse_timeout_s=self._shared.network.dimse_timeout_s,
+            received=ahead,
+            report=self._shared.info,
+            journal=self._shared.journal,
+            strict=self._shared.strict,
+            min_rate=self._shared.min_rate,
+            engine=self._connection.engine,
+        )
+        receiver.watch(self._interrupts.descriptors())
+        self._converse(asked)
+
+    def _converse(
+        self, asked: AskedAssociation, outcome: Outcome | Exception | None = None
+    ) -> None:
+        """Serve the messages, from `outcome` of the receive loop on."""
+        receiver = self._shared.receiver
         failure: AssociationError | None = None
         try:
-            receiver.begin(
-                asked.plan,
-                fd=self._connection.descriptor,
-                max_pdu=self._shared.network.max_pdu,
-                peer_max_pdu=asked.request.user.max_length,
-                dimse_timeout_s=self._shared.network.dimse_timeout_s,
-                received=ahead,
-                report=self._shared.info,
-                journal=self._shared.journal,
-                strict=self._shared.strict,
-                min_rate=self._shared.min_rate,
-                engine=self._connection.engine,
-            )
-            receiver.watch(self._interrupts.descriptors())
             try:
-                self._run()
+                self._run(outcome)
             except AssociationError as error:
                 failure = error
             finally:
@@ -420,14 +413,17 @@ class Association:
         if self._shared.info:
             _logger.info("Tolerated of %s: %s", self.peer, tolerated(found))
 
-    def _run(self) -> None:
+    def _run(self, outcome: Outcome | Exception | None) -> None:
         """Until the peer asks for release.
 
         Raises:
             AssociationError: the association ends otherwise.
         """
         while True:
-            outcome = self._shared.receiver.run()
+            if isinstance(outcome, Exception):
+                raise outcome
+            if outcome is None:
+                outcome = self._shared.receiver.run()
             if outcome == Outcome.STORED:
                 self._log_store()
             elif outcome == Outcome.ECHOED:
@@ -442,6 +438,7 @@ class Association:
                 self._shared.receiver.watch(self._interrupts.descriptors())
             else:
                 raise RuntimeError(f"the receive loop ended with {outcome!r}")
+            outcome = None
 
     def _log_store(self) -> None:
         receiver = self._shared.receiver
@@ -493,16 +490,14 @@ class Association:
             PS3.8 section 7.2, Table 9-10: AR-2, AR-4.
         """
         receiver = self._shared.receiver
-        self._on(Event.RELEASE_RQ)
         if receiver.in_data_set:
             context_id = receiver.context_id
             instance = receiver.sop_instance
             _logger.error(wording.data_set_released(context_id, self.peer, instance))
         if self._shared.info:
             _logger.info(wording.RELEASE_RECEIVED)
-        self._on(Event.RELEASE_RESPONSE)
         # Who asks for release and then hangs up has got what he wanted.
-        instead_of_close = receiver.release(_RELEASE_RP)
+        instead_of_close = receiver.release(RELEASE_RP)
         if instead_of_close is not None:
             self._connection.linger(instead_of_close)
 

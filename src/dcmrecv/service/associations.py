@@ -4,9 +4,10 @@ Owns what they have in common, made once, and that a connection is closed and a 
 left, however its association ends. Never a PDU: that is `association`'s.
 """
 
+import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from dcmrecv.config.logs import NETWORK_LOGGER
 from dcmrecv.config.settings import (
@@ -21,12 +22,18 @@ from dcmrecv.errors import (
 from dcmrecv.native.slot import WorkerSlot
 from dcmrecv.service import wording
 from dcmrecv.service.access import Entrance
-from dcmrecv.service.association import Association, Interrupts, Surroundings
+from dcmrecv.service.association import (
+    RELEASE_RP,
+    Association,
+    Interrupts,
+    Surroundings,
+)
 from dcmrecv.service.connection import Connection, shown_address
 from dcmrecv.service.hosts import HostNames
 from dcmrecv.service.journal import PLACE, journal_of
 from dcmrecv.service.proxy import Proxies
 from dcmrecv.service.receiver import StoreReceiver
+from dcmrecv.service.regulars import Regulars, Visit
 from dcmrecv.service.requests import AssociationRequests
 from dcmrecv.service.tls import TlsEngine
 from dcmrecv.ul.items import AbortReason, AbortSource
@@ -41,6 +48,10 @@ ReceiverFactory = Callable[[StorageSettings, WorkerSlot, str], StoreReceiver]
 
 class AssociationService:
     """Serves associations, one after the other; one for each worker process.
+
+    Attributes:
+        regulars: accepts connections that are no TLS, and serves those of peers that
+            came before as far as it can.
 
     Args:
         settings: of the whole receiver.
@@ -94,7 +105,13 @@ class AssociationService:
             debug=debug,
             block_level=block_level,
             blocks=blocks,
-            is_plain=entrance is None and not info and not blocks,
+            is_plain=entrance is None
+            and self._proxies is None
+            and not info
+            and not blocks,
+        )
+        self.regulars = Regulars(
+            receiver, self._shared.requests, slot, network, settings.access, RELEASE_RP
         )
 
     def serve(
@@ -119,8 +136,7 @@ class AssociationService:
             Exception: a fault of ours. The association has been aborted; the worker
                 should end.
         """
-        shared = self._shared
-        owned = Connection(connection, shared.network.acse_timeout_s, engine)
+        owned = Connection(connection, self._shared.network.acse_timeout_s, engine)
         address = shown_address(address) if address else owned.address()
         if self._proxies is not None:
             try:
@@ -129,15 +145,33 @@ class AssociationService:
                 _logger.error("Closing connection of %s: %s", address, violation)
                 owned.close()
                 return
-        association = Association(shared, owned, interrupts, address)
-        try:
+        with self._ending(owned, interrupts, address) as association:
             association.serve(received)
+
+    def resume(
+        self, connection: socket.socket, visit: Visit, interrupts: Interrupts
+    ) -> None:
+        """Serve the rest of an association that `regulars` has begun; as serve()."""
+        owned = Connection(connection, self._shared.network.acse_timeout_s)
+        address = shown_address(visit.address)
+        with self._ending(owned, interrupts, address) as association:
+            association.resume(visit)
+
+    @contextlib.contextmanager
+    def _ending(
+        self, connection: Connection, interrupts: Interrupts, address: str
+    ) -> Iterator[Association]:
+        """An association whose connection is closed at the end of the context."""
+        shared = self._shared
+        association = Association(shared, connection, interrupts, address)
+        try:
+            yield association
         except Exception:
             _logger.exception(wording.internal_error(association.peer))
             shared.slot.increase("aborted")
-            owned.abort((AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED))
+            connection.abort((AbortSource.SERVICE_PROVIDER, AbortReason.NOT_SPECIFIED))
             raise
         finally:
-            owned.close()
+            connection.close()
             if shared.entrance is not None:
                 shared.entrance.leave()

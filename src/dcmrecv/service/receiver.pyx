@@ -216,6 +216,20 @@ cdef class StoreReceiver:
             count += 1
         self.transport.watch(numbers, count)
 
+    def greet(self, const uint8_t[::1] answer not None):
+        """Send the A-ASSOCIATE-AC, unless the caller has done so before begin().
+
+        Raises:
+            AssociationError: the peer takes nothing, or is gone.
+        """
+        cdef size_t sent = 0
+        cdef TransportResult result
+        with nogil:
+            result = self.transport.send(&answer[0], <size_t>answer.shape[0], &sent)
+        if result != TRANSPORT_DONE:
+            self.fault = self.transport.fault
+            raise_fault(&self.fault)
+
     def run(self):
         """Serve the association until Python is needed.
 

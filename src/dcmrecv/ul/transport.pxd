@@ -11,6 +11,7 @@ cdef enum:
     # For a synchronous peer's next request; unless a signal comes, nothing else is
     # looked at meanwhile.
     PATIENCE_MS = 20
+    PATIENT_FILL = 8            # counts as so many fills without a wait
 
 
 cdef enum TransportResult:

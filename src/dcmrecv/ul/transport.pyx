@@ -106,6 +106,7 @@ cdef class RawTransport(Transport):
             if self.answered and self.is_patient:
                 # A synchronous peer cannot have sent anything yet, but soon will: so
                 # one call waits and reads, where the socket lets it wait.
+                self.fills_unwatched += PATIENT_FILL
                 received = self.io.recvv_patiently(self.fd, iov, count)
             else:
                 received = self.io.recvv(self.fd, iov, count)

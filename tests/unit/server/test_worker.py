@@ -30,9 +30,11 @@ from dcmrecv.server.worker import (
     Worker,
 )
 from dcmrecv.service.association import Interrupts
+from dcmrecv.service.regulars import Visit
 from dcmrecv.service.tls import TlsEngine
 from tests.builders.connections import DEADLINE_S, Connections, says
 from tests.builders.pdu import associate_rq
+from tests.peers.stand_in import door
 from tests.peers.waiting import wait_until
 
 REQUEST = associate_rq()
@@ -42,9 +44,15 @@ SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGALRM)
 class ScriptedService:
     """Serves until the peer closes, or until it is told to abort."""
 
-    def __init__(self) -> None:
+    def __init__(self, slot: WorkerSlot) -> None:
+        self.regulars = door(slot)
         self.received: list[bytes] = []
         self.fails = False
+
+    def resume(
+        self, connection: socket.socket, visit: Visit, interrupts: Interrupts
+    ) -> None:
+        raise NotImplementedError
 
     def serve(
         self,
@@ -88,7 +96,7 @@ class Stage:
         self.worker_end = worker_end
         self.doorbell = os.eventfd(0, os.EFD_NONBLOCK)
         self.lifeline, self.lifeline_held = os.pipe()
-        self.service = ScriptedService()
+        self.service = ScriptedService(self.board.worker_slot(row[0]))
         self.connections = Connections()
         self.peers: list[socket.socket] = []
         self.exit_codes: list[int] = []

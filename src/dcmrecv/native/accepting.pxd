@@ -1,0 +1,3 @@
+"""accept(2), see accepting.pyx."""
+
+cpdef tuple accept(int listener)

@@ -98,6 +98,14 @@ cdef ssize_t faulty_recvv_patiently(int fd, iovec* iov, int count) noexcept nogi
     return receive(real.recvv_patiently, fd, iov, count)
 
 
+cdef int faulty_set_patience(int fd, int patience_ms) noexcept nogil:
+    """Where poll() is to fail every wait has to be one."""
+    if order.kind == POLL:
+        errno.errno = errno.ENOPROTOOPT
+        return -1
+    return real.set_patience(fd, patience_ms)
+
+
 cdef ssize_t faulty_send(int fd, const void* data, size_t size) noexcept nogil:
     if not is_due(SEND):
         return real.send(fd, data, size)
@@ -263,6 +271,7 @@ def install(str path):
     table = real[0]
     table.recvv = faulty_recvv
     table.recvv_patiently = faulty_recvv_patiently
+    table.set_patience = faulty_set_patience
     table.send = faulty_send
     table.poll = faulty_poll
     table.openat = faulty_openat

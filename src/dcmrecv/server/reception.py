@@ -172,6 +172,16 @@ class Reception:
         # last in the row. A worker that is still starting would come after us.
         self._watch((at_limit or not idle) and not booting and not paused)
 
+    def recover(self) -> None:
+        """A worker was killed: take what it, and nobody else, may have been woken for.
+
+        EPOLLEXCLUSIVE wakes one worker for a connection, and one that dies before it
+        looks passes nothing on. Whoever is idle gets it with the next balance().
+        """
+        self._take_back()
+        for listener in self._listeners.values():
+            self._accept(listener)
+
     def close_doors(self) -> None:
         """No further associations: listeners closed, requests rejected, others closed.
 

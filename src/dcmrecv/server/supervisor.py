@@ -467,6 +467,8 @@ class Supervisor:
         logger.error(
             "Worker process %d ended unexpectedly (%s)", pid, _describe(exit_code)
         )
+        if exit_code < 0:
+            self._reception.recover()
         if exit_code == ExitCode.WORKER_BOOT and not self._ready:
             # The others would fail in the same way. Later on, when workers have served
             # already, the trouble may pass, and those that live serve on.

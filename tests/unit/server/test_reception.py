@@ -176,6 +176,36 @@ def test_below_the_limit_a_request_waits_for_the_pool_to_recover(desk: Desk) -> 
     assert deadline_ns > time.monotonic_ns() + PATIENCE_NS
 
 
+def test_what_a_killed_worker_was_woken_for_goes_to_another_one(desk: Desk) -> None:
+    """From the listener, where nobody else was woken, and then from the channel."""
+    desk.max_workers = 3
+    peer = desk.connect()
+    wait_until(lambda: desk.reception.waiting == 1, "the connection")
+    desk.turn(IDLE)
+    assert is_empty(desk.reception.worker_channel)
+    desk.reception.recover()
+
+    def was_given() -> bool:
+        desk.turn(IDLE)
+        return not is_empty(desk.reception.worker_channel)
+
+    wait_until(was_given, "the request in the channel")
+    desk.reception.recover()
+    assert is_empty(desk.reception.worker_channel)
+    desk.turn(IDLE)
+    taken = take_over(desk.reception.worker_channel)
+    assert taken is not None
+    with taken.connection as connection:
+        connection.send(b"served")
+    assert says(peer) == b"served"
+
+
+def test_behind_closed_doors_nothing_is_to_be_recovered(desk: Desk) -> None:
+    desk.reception.close_doors()
+    desk.reception.recover()
+    assert len(desk.reception) == 0
+
+
 # Workers in handshakes
 
 

@@ -95,14 +95,20 @@ cdef class Flusher:
     cdef int flush_new(self, int fd) noexcept nogil:
         """A file is complete and gets its name next.
 
-        With group its bytes are only sent off and awaited; settle() makes them safe.
+        With group its bytes are only sent off and awaited; settle() makes them safe,
+        or withdraw() says that it will not be called.
         """
         if self.durability != DURABLE_GROUP:
             return self.flush_data(fd)
+        self.group.announce()
         while self.io.write_back(fd) != 0:
             if errno != EINTR:
                 return errno
         return 0
+
+    cdef void withdraw(self) noexcept nogil:
+        """A complete file is not to be settled; nothing happens to any other."""
+        self.group.withdraw()
 
     cdef int flush_data(self, int fd) noexcept nogil:
         """Flush a file's bytes, where that is wanted of each file by itself."""

@@ -182,6 +182,7 @@ cdef class StoreSink:
     cdef void _fail(self, const char* directory) noexcept nogil:
         """The object is not stored; `path` says where it would have been."""
         self.writer.discard()
+        self.writer.flusher.withdraw()
         if self.path[0] == 0:
             self._name(directory)
 

@@ -55,6 +55,7 @@ cdef enum Kind:
     WRITE_BACK = 18
     OPEN_BENEATH = 19
     WRITE = 20
+    START_WRITE_BACK = 21
 
 cdef Order* order = NULL
 cdef Py_buffer kept
@@ -232,6 +233,10 @@ cdef int faulty_syncfs(int fd) noexcept nogil:
     return -1 if is_due(SYNCFS) else real.syncfs(fd)
 
 
+cdef int faulty_start_write_back(int fd) noexcept nogil:
+    return -1 if is_due(START_WRITE_BACK) else real.start_write_back(fd)
+
+
 cdef int faulty_write_back(int fd) noexcept nogil:
     return -1 if is_due(WRITE_BACK) else real.write_back(fd)
 
@@ -286,6 +291,7 @@ def install(str path):
     table.fdatasync = faulty_fdatasync
     table.fsync = faulty_fsync
     table.syncfs = faulty_syncfs
+    table.start_write_back = faulty_start_write_back
     table.write_back = faulty_write_back
     table.fstatfs = faulty_fstatfs
     table.open_beneath = faulty_open_beneath

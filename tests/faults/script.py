@@ -44,6 +44,7 @@ class Call(IntEnum):
     WRITE_BACK = 18
     OPEN_BENEATH = 19
     WRITE = 20
+    START_WRITE_BACK = 21
 
 
 SHORT = 0  # instead of an errno: the call does less than it was asked to

@@ -91,6 +91,7 @@ HARMLESS = [
     ((DIRECT,), Call.PWRITE, (errno.EINTR, SHORT)),
     ((FULL,), Call.FDATASYNC, (errno.EINTR,)),
     ((FULL,), Call.FSYNC, (errno.EINTR,)),
+    ((FULL, GROUP), Call.START_WRITE_BACK, (errno.EINTR,)),
     ((GROUP,), Call.WRITE_BACK, (errno.EINTR,)),
     ((VERBOSE,), Call.WRITE, (errno.EINTR, errno.EAGAIN, errno.EIO, SHORT)),
 ]
@@ -109,6 +110,7 @@ DISK = [
     ((DIRECT,), Call.PWRITE, (errno.ENOSPC, errno.EIO)),
     ((DIRECT,), Call.SET_DIRECT, (errno.EIO,)),
     ((FULL,), Call.FDATASYNC, (errno.EIO, errno.ENOSPC, errno.EDQUOT)),
+    ((FULL, GROUP), Call.START_WRITE_BACK, (errno.EIO, errno.ENOSPC)),
     ((GROUP,), Call.WRITE_BACK, (errno.EIO, errno.ENOSPC, errno.EDQUOT)),
 ]
 # Faults of the connection: the association may end.
@@ -339,6 +341,16 @@ def test_name_that_may_not_be_on_disk_is_not_acknowledged(
         refused += OUT_OF_RESOURCES in statuses.values()
         assert patient.files() == {uid: item.data_set for uid, item in WORK.items()}
     assert refused > 0
+
+
+@pytest.mark.parametrize("patient", MODES, indirect=True)
+@pytest.mark.parametrize("call", [Call.START_WRITE_BACK, Call.WRITE_BACK, Call.SYNCFS])
+def test_nothing_is_forced_to_the_disk_by_default(patient: Patient, call: Call) -> None:
+    """`--durability close`: the system writes when it likes."""
+    patient.begin()
+    patient.script.fail(call, 1, errno.EIO, lasting=True)
+    assert patient.work() == ALL_WELL
+    assert patient.script.hits == 0
 
 
 @pytest.mark.parametrize("patient", MODES, indirect=True)

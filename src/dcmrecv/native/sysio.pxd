@@ -56,7 +56,8 @@ cdef struct SysIo:
     int (*fdatasync)(int fd) noexcept nogil
     int (*fsync)(int fd) noexcept nogil
     int (*syncfs)(int fd) noexcept nogil
-    # Starts and awaits the writing of all pages; sync_file_range(2).
+    # Starts the writing of all pages, or starts and awaits it; sync_file_range(2).
+    int (*start_write_back)(int fd) noexcept nogil
     int (*write_back)(int fd) noexcept nogil
     int (*fstatfs)(int fd, statfs* result) noexcept nogil
     int (*ftruncate)(int fd, int64_t size) noexcept nogil

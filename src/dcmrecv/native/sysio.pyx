@@ -98,6 +98,11 @@ cdef extern from *:
         return (int)syscall(SYS_syncfs, fd);
     }
 
+    static int dcmrecv_start_write_back(int fd)
+    {
+        return sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    }
+
     static int dcmrecv_write_back(int fd)
     {
         return sync_file_range(
@@ -119,6 +124,7 @@ cdef extern from *:
     ) nogil
     int c_set_patience "dcmrecv_set_patience"(int fd, int patience_ms) nogil
     int c_syncfs "dcmrecv_syncfs"(int fd) nogil
+    int c_start_write_back "dcmrecv_start_write_back"(int fd) nogil
     int c_write_back "dcmrecv_write_back"(int fd) nogil
     int c_set_direct "dcmrecv_set_direct"(int fd, int direct) nogil
     int c_renameat "dcmrecv_renameat"(
@@ -197,6 +203,10 @@ cdef int _syncfs(int fd) noexcept nogil:
     return c_syncfs(fd)
 
 
+cdef int _start_write_back(int fd) noexcept nogil:
+    return c_start_write_back(fd)
+
+
 cdef int _write_back(int fd) noexcept nogil:
     return c_write_back(fd)
 
@@ -256,6 +266,7 @@ _libc.set_direct = _set_direct
 _libc.fdatasync = _fdatasync
 _libc.fsync = _fsync
 _libc.syncfs = _syncfs
+_libc.start_write_back = _start_write_back
 _libc.write_back = _write_back
 _libc.fstatfs = _fstatfs
 _libc.ftruncate = _ftruncate

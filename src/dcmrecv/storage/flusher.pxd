@@ -27,6 +27,7 @@ cdef class Flusher:
 
     # All of them: 0, or the errno of what failed.
     cdef void attach(self, int root_fd) noexcept nogil
+    cdef int send_off(self, int fd) noexcept nogil
     cdef int flush_new(self, int fd) noexcept nogil
     cdef void withdraw(self) noexcept nogil
     cdef int flush_data(self, int fd) noexcept nogil

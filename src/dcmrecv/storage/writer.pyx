@@ -79,6 +79,14 @@ cdef inline bint _is_refusal(int number) noexcept nogil:
     return number == EOPNOTSUPP or number == EINVAL or number == ENOSYS
 
 
+cdef inline WriteResult _after_flush(int number, Fault* fault) noexcept nogil:
+    """What 0, or the errno of a flush, comes to."""
+    if number == 0:
+        return WRITE_DONE
+    set_os_fault(fault, FLUSH_FILE, number)
+    return WRITE_FAULT
+
+
 @cython.final
 cdef class FileWriter:
     """Writes one file at a time below the output directory of a StorageSettings.
@@ -257,7 +265,6 @@ cdef class FileWriter:
         """The object is in the file at `path`: make sure that there is something."""
         cdef uint8_t byte
         cdef WriteResult result = WRITE_FAULT
-        cdef int number
         cdef int fd = self._open_file(path)
         if fd < 0:
             set_os_fault(fault, PUBLISH_FILE, errno)
@@ -265,10 +272,7 @@ cdef class FileWriter:
         result = self._read(fd, &byte, 1, 0, fault)
         if result == WRITE_DONE:
             # Whoever stored it may not have waited for the disk yet.
-            number = self.flusher.flush_data(fd)
-            if number != 0:
-                set_os_fault(fault, FLUSH_FILE, number)
-                result = WRITE_FAULT
+            result = _after_flush(self.flusher.flush_data(fd), fault)
         self.io.close(fd)
         if result == WRITE_DONE:
             self.discard()
@@ -373,7 +377,9 @@ cdef class FileWriter:
             else:
                 set_os_fault(fault, WRITE_FILE, EIO if written == 0 else errno)
                 return WRITE_FAULT
-        return WRITE_DONE
+        if at == 0 or size <= SMALL_BYTES:
+            return WRITE_DONE       # it may be all; a few pages would be sent off twice
+        return _after_flush(self.flusher.send_off(self.fd), fault)
 
     cdef ssize_t _write_some(
         self, WriteWay way, const uint8_t* data, size_t size, uint64_t at
@@ -476,9 +482,7 @@ cdef class FileWriter:
 
     cdef WriteResult finish(self, Fault* fault) noexcept nogil:
         """The file is complete: close it, its bytes as safe as they have to be."""
-        cdef int number = self.flusher.flush_new(self.fd)
-        if number != 0:
-            set_os_fault(fault, FLUSH_FILE, number)
+        if _after_flush(self.flusher.flush_new(self.fd), fault) != WRITE_DONE:
             return WRITE_FAULT
         return self.close(fault)
 
@@ -575,11 +579,7 @@ cdef class FileWriter:
         self, const char* directory, Fault* fault
     ) noexcept nogil:
         """The file has its name in `directory`: make that as safe as it has to be."""
-        cdef int number = self.flusher.settle(directory)
-        if number != 0:
-            set_os_fault(fault, FLUSH_FILE, number)
-            return WRITE_FAULT
-        return WRITE_DONE
+        return _after_flush(self.flusher.settle(directory), fault)
 
     cdef void discard(self) noexcept nogil:
         """Forget the open or unfinished file.

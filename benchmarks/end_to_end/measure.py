@@ -30,6 +30,7 @@ class Run:
         objects: answered with Success; messages when nothing is stored.
         wall_s: from the first connect to the last release; of dcmsend all it does.
         receive_s: from the first file to the last; only for dcmsend.
+        flush_s: from the last release until all is on the disk; only when asked for.
         cpu_s: of the receiver's process tree, user and system.
         memory_ns_per_byte: cost of the first touch of memory right before the run.
         create_us, create_after_us: cost of an empty file in the directory of the run.
@@ -39,6 +40,7 @@ class Run:
     bytes: int
     wall_s: float
     receive_s: float | None
+    flush_s: float | None
     wall_us_per_object: float
     objects_per_s: float
     mb_per_s: float
@@ -166,6 +168,12 @@ def _dcmsend(
     return {"objects": objects, "wall_s": wall, "receive_s": receive_s}
 
 
+def _flush_s() -> float:
+    begin = time.monotonic()
+    os.sync()
+    return time.monotonic() - begin
+
+
 def measure(place: Place, work: Work, contender: Contender, name: str) -> Run:
     """Run once.
 
@@ -203,6 +211,7 @@ def measure(place: Place, work: Work, contender: Contender, name: str) -> Run:
             sampled = receiver if contender.forks else None
             with place.line(work, port) as line:
                 answer = _send(place, work, objects, line, sampled)
+        flush_s = _flush_s() if work.flushed else None
         receiver.settle()
         cpu_s = (receiver.cpu_ns() - before) / 1e9
         receiver.check()
@@ -224,6 +233,7 @@ def measure(place: Place, work: Work, contender: Contender, name: str) -> Run:
         bytes=size,
         wall_s=wall,
         receive_s=answer.get("receive_s"),
+        flush_s=flush_s,
         wall_us_per_object=wall / total * 1e6,
         objects_per_s=total / wall,
         mb_per_s=size / wall / 1e6,

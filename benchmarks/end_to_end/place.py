@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +22,7 @@ from works import GIB, KIB, MIB, Work
 HERE = Path(__file__).resolve().parent
 PROGRAMS = ("sender", "yardstick", "memory", "delay")
 TRIES, PROBES, QUICK_CREATE_US = 8, 5, 120.0
+RELEASERS = 8  # 0.8 ms a file one by one, where blocks are discarded; 0.2 with these
 LEAST = 256 * MIB  # of warm memory, for receivers and sockets
 REPORT_S = 4.0  # free page reporting gives idle memory to the host after two seconds
 
@@ -31,6 +33,10 @@ def free_memory() -> int:
         if line.startswith("MemFree:"):
             return int(line.split()[1]) * KIB
     raise BenchmarkError("/proc/meminfo has no MemFree")
+
+
+def _empty(path: Path) -> None:
+    os.truncate(path, 0)
 
 
 class Place:
@@ -96,6 +102,7 @@ class Place:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.release()
         self._stack.close()
 
     @contextlib.contextmanager
@@ -224,9 +231,9 @@ class Place:
 
     def release(self) -> None:
         """Give back the blocks of everything received so far, but no inode."""
-        for directory in self._full:
-            for path in directory.iterdir():
-                os.truncate(path, 0)
+        with ThreadPoolExecutor(RELEASERS) as releasers:
+            for directory in self._full:
+                list(releasers.map(_empty, directory.iterdir()))
         self._full.clear()
 
     def prepare_memory(self, size: int) -> float:

@@ -136,6 +136,7 @@ class Work:
         repetitions: at most so many.
         slow_objects: instead of `objects` for a slow contender, but not with dcmsend.
         counts_calls: the system calls of an object are counted, too, with strace.
+        flushed: at the end all is written to the disk, and that is timed by itself.
         original: overrides Contender.original.
     """
 
@@ -156,6 +157,7 @@ class Work:
     slow_objects: int = 50
     deadline_s: int = 120
     counts_calls: bool = False
+    flushed: bool = False
     original: str | None = None
     targets: tuple[Target, ...] = ()
 

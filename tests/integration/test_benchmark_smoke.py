@@ -134,6 +134,33 @@ def test_tls_is_compared_with_the_same_circumstances_recorded(tmp_path: Path) ->
                 assert figures[figure] > 0, figure
 
 
+def test_durability_is_compared_in_a_burst_and_in_a_stream(tmp_path: Path) -> None:
+    """With the flushes of a burst, and what a stream still has in memory at its end."""
+    path = tmp_path / "results.json"
+    done = run(
+        "end_to_end/durability.py",
+        *("--quick", "--directory", str(tmp_path), "--results", str(path)),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("MET  ") + done.stdout.count("met  ") == 4
+    content = json.loads(path.read_text())
+    for key in ("commit", "cpu", "kernel", "file_system", "ours"):
+        assert content["machine"][key], key
+    (burst,) = content["burst"]["turns"]
+    (stream,) = content["stream"]["turns"]
+    flushes = {
+        name: burst[name]["flushes_per_object"]
+        for name in ("close", "data", "full", "group")
+    }
+    assert flushes == {"close": 0, "data": 1, "full": 2, "group": flushes["group"]}
+    assert 0 < flushes["group"] <= 1
+    for turn in (burst, stream):
+        assert turn["disk_mb_per_s"] > 0
+        assert turn["close"]["mb_per_s"] > 0 < turn["group"]["mb_per_s"]
+    assert stream["close"]["flush_s"] > 0 < stream["group"]["flush_s"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_an_unknown_work_is_refused() -> None:
     """A typing error must not look like an empty result."""
     done = run("end_to_end/run.py", "--works", "nonsense")

@@ -15,6 +15,7 @@ from dcmrecv.service.journal cimport Journal
 from dcmrecv.service.plan cimport AssociationPlan
 from dcmrecv.storage.sink cimport StoreSink
 from dcmrecv.ul.pdata cimport PDataReader
+from dcmrecv.ul.tls_socket_transport cimport TlsSocketTransport
 from dcmrecv.ul.tls_transport cimport TlsTransport
 from dcmrecv.ul.transport cimport RawTransport, Transport, TransportResult
 
@@ -40,7 +41,9 @@ cdef enum Step:
 cdef class StoreReceiver:
     cdef RawTransport plain
     cdef TlsTransport tls           # None before the first one
-    cdef Transport transport        # the one of the two in use
+    cdef TlsSocketTransport tls_socket  # the same
+    cdef Transport transport        # the one of them in use
+    cdef object engine              # the TlsEngine, None without TLS
     cdef PDataReader reader
     cdef StoreSink sink
     cdef WorkerSlot slot

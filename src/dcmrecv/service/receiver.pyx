@@ -31,6 +31,9 @@ from dcmrecv.native.fault cimport (
     COMMAND_VALUE,
     DIMSE_TIMEOUT,
     NO_FAULT,
+    PEER_CLOSED,
+    SOCKET_READ,
+    SOCKET_WRITE,
     TLS_FAILED,
     TOO_SLOW,
     clear_fault,
@@ -63,6 +66,7 @@ from dcmrecv.ul.pdata cimport (
     READ_WINDOW_FULL,
     ReadEvent,
 )
+from dcmrecv.ul.tls_socket_transport cimport TlsSocketTransport
 from dcmrecv.ul.tls_transport cimport TlsTransport
 from dcmrecv.ul.transport cimport (
     TRANSPORT_DONE,
@@ -166,10 +170,9 @@ cdef class StoreReceiver:
         if <size_t>len(received) > self.staging.capacity:
             raise ValueError(f"{len(received)} bytes behind an A-ASSOCIATE-RQ")
         cdef int i
+        self.engine = engine
         self.transport = self._transport_for(engine)
         self.transport.attach(fd, dimse_timeout_s)
-        if engine is not None:
-            self.tls.secure(engine)
         self.reader.reset(max_pdu)
         self.reader.strict = strict
         self.odd_uids = 0
@@ -195,10 +198,16 @@ cdef class StoreReceiver:
         clear_fault(&self.fault)
 
     cdef Transport _transport_for(self, engine):
-        if engine is None:
+        if engine is None or engine.in_kernel:
             return self.plain
+        if engine.on_socket:
+            if self.tls_socket is None:
+                self.tls_socket = TlsSocketTransport()
+            self.tls_socket.secure(engine.ssl_object)
+            return self.tls_socket
         if self.tls is None:
             self.tls = TlsTransport()
+        self.tls.secure(engine)
         return self.tls
 
     def watch(self, descriptors):
@@ -245,11 +254,29 @@ cdef class StoreReceiver:
             step = self._loop()
         if step == STEP_FAULT:
             if self.fault.code == TLS_FAILED:
-                raise tls_error(self.tls.failure) from self.tls.failure
+                raise tls_error(self.transport.failure) from self.transport.failure
+            if self.engine is not None and self.engine.in_kernel:
+                self._look_at_record()
             raise_fault(&self.fault)
         if step not in _OUTCOMES:
             raise RuntimeError("the receive loop failed without a fault")
         return _OUTCOMES[step]
+
+    def _look_at_record(self):
+        """After a fault inside kernel TLS: the peer may have ended it, or broken it.
+
+        A broken record may be the fault of the next send(), too.
+
+        Raises:
+            TlsError: the latter.
+        """
+        if self.fault.code not in (SOCKET_READ, SOCKET_WRITE):
+            return
+        try:
+            if self.engine.connection.has_ended(self.fault.os_errno):
+                self.fault.code = PEER_CLOSED
+        except OSError as error:
+            raise tls_error(error) from error
 
     def release(self, const uint8_t[::1] answer not None):
         """Answer an A-RELEASE-RQ, and wait for the peer's close.
@@ -289,8 +316,11 @@ cdef class StoreReceiver:
     def end(self):
         """The association is over: an unfinished object is forgotten."""
         self.sink.abandon()
+        self.engine = None
         if self.tls is not None:
             self.tls.secure(None)
+        if self.tls_socket is not None:
+            self.tls_socket.secure(None)
         if not self.reader.strict:
             self.slot.add(SLOT_TOLERATED, sum(self.oddities))
 

@@ -102,12 +102,19 @@ class TlsEngine:
         outgoing: holds what has to go to the peer.
         ssl_object: reads the one and writes the other.
         has_ended: the peer has said that it sends no more.
+        is_blocked: the handshake cannot go on until the connection takes more.
+        on_socket: OpenSSL or the kernel reads and writes the connection instead.
+        in_kernel: it is the kernel, so the connection is as good as a plain one.
     """
+
+    is_blocked = False
+    on_socket = False
+    in_kernel = False
 
     def __init__(self, context: ssl.SSLContext, received: bytes = b"") -> None:
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
-        self.ssl_object = context.wrap_bio(
+        self.ssl_object: ssl.SSLObject | ssl.SSLSocket = context.wrap_bio(
             self.incoming, self.outgoing, server_side=True
         )
         self.has_ended = False

@@ -27,7 +27,6 @@ cdef class TlsTransport(Transport):
     cdef size_t unsent_size
     cdef size_t unsent_sent
     cdef bint sealed                # `unsent` has the data of the send under way
-    cdef object failure             # the exception behind a TLS_FAILED
 
     cdef bint _exchange(
         self, uint8_t* room, size_t size, const uint8_t* data, size_t data_size

@@ -32,6 +32,7 @@ cdef class Transport:
     cdef bint linear            # fills one place only, the larger the better
     cdef int fills_unwatched
     cdef Fault fault
+    cdef object failure         # the exception behind a TLS_FAILED
 
     cdef TransportResult fill(self, iovec* iov, int count) noexcept nogil
     cdef TransportResult send(

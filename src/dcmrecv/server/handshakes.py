@@ -20,8 +20,9 @@ from dcmrecv.config.logs import NETWORK_LOGGER
 from dcmrecv.errors import TlsError
 from dcmrecv.service import tls_wording, wording
 from dcmrecv.service.connection import shown_address
+from dcmrecv.service.kernel_tls import SocketTlsEngine, is_asked_for
 from dcmrecv.service.requests import request_complete
-from dcmrecv.service.tls import ACCESS_DENIED_ALERT, TlsEngine
+from dcmrecv.service.tls import ACCESS_DENIED_ALERT, TlsEngine, tls_error
 from dcmrecv.service.wording import Peer
 
 logger = logging.getLogger(NETWORK_LOGGER)
@@ -67,6 +68,7 @@ class _Entry:
     """One connection."""
 
     __slots__ = (
+        "awaits_room",
         "connection",
         "deadline_s",
         "engine",
@@ -90,6 +92,7 @@ class _Entry:
         self.since_s = now_s
         self.deadline_s = now_s + timeout_s
         self.stage = Stage.HANDSHAKE
+        self.awaits_room = False
         self.header = b""
         self.received = b""
         self.unsent = b""
@@ -144,6 +147,13 @@ class Handshakes:
         if len(self._entries) >= HANDSHAKES_MAX:
             self._turn_out(next(iter(self._entries.values())))
         engine = TlsEngine(self._context, received)
+        if is_asked_for(self._context) and not received:
+            try:
+                engine = SocketTlsEngine(self._context, connection)
+            except TlsError as error:
+                logger.error("%s", wording.request_failed(str(error), Peer("unknown")))
+                return
+            connection = engine.connection
         entry = _Entry(connection, engine, self._clock(), self._timeout_s)
         entry.header = header
         self._entries[connection.fileno()] = entry
@@ -204,11 +214,17 @@ class Handshakes:
     def _serve(self, entry: _Entry) -> None:
         """One read, so that a fast peer does not starve the others."""
         self._send(entry)
+        if entry.stage is Stage.HANDSHAKE and isinstance(entry.engine, SocketTlsEngine):
+            self._advance(entry, closed=False)
+            return
         try:
             data = entry.connection.recv(READ_BYTES)
         except BlockingIOError:
             return
-        except OSError:
+        except OSError as error:
+            if isinstance(error, ssl.SSLError) and entry.stage is Stage.REQUEST:
+                self._refuse(entry, str(tls_error(error)), b"", False)
+                return
             data = b""
         if entry.stage is not Stage.LEAVING:
             entry.engine.feed(data)
@@ -247,6 +263,9 @@ class Handshakes:
                 reason = tls_wording.wrong_peer(peer)
                 self._refuse(entry, reason, self._denial(entry.engine), False)
                 return False
+        if isinstance(entry.engine, SocketTlsEngine):
+            entry.engine.hand_to_kernel()
+            entry.connection = entry.engine.connection
         entry.stage = Stage.REQUEST
         return True
 
@@ -277,18 +296,18 @@ class Handshakes:
             entry.connection.shutdown(socket.SHUT_WR)
 
     def _send(self, entry: _Entry, data: bytes = b"") -> None:
-        waited = bool(entry.unsent)
         entry.unsent += data
-        if not entry.unsent:
-            return
-        try:
-            entry.unsent = entry.unsent[entry.connection.send(entry.unsent) :]
-        except BlockingIOError:
-            pass
-        except OSError:
-            entry.unsent = b""  # recv() will tell
-        if waited != bool(entry.unsent):
-            events = select.EPOLLIN | (select.EPOLLOUT if entry.unsent else 0)
+        if entry.unsent:
+            try:
+                entry.unsent = entry.unsent[entry.connection.send(entry.unsent) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                entry.unsent = b""  # recv() will tell
+        awaits_room = bool(entry.unsent) or entry.engine.is_blocked
+        if entry.awaits_room != awaits_room:
+            entry.awaits_room = awaits_room
+            events = select.EPOLLIN | (select.EPOLLOUT if awaits_room else 0)
             self._epoll.modify(entry.connection, events)
 
     def _finish(self, entry: _Entry) -> None:

@@ -26,6 +26,7 @@ from dcmrecv.server.handshakes import Handshakes, Secured
 from dcmrecv.server.scoreboard import Scoreboard, WorkerState
 from dcmrecv.server.signals import SignalPipe
 from dcmrecv.service.association import Interrupts
+from dcmrecv.service.kernel_tls import is_asked_for
 from dcmrecv.service.proxy import behind_header
 from dcmrecv.service.regulars import Visit
 from dcmrecv.service.requests import request_complete
@@ -213,12 +214,14 @@ class Worker:
         }
         self._channel = equipment.channel.fileno()
         self._handshakes: Handshakes | None = None
+        self._leaves_hello = False  # in the socket, for OpenSSL to read there
         if equipment.tls_context is not None and equipment.settings.tls is not None:
             self._handshakes = Handshakes(
                 equipment.tls_context,
                 timeout_s=equipment.settings.network.acse_timeout_s,
                 names=equipment.settings.tls.required_names,
             )
+            self._leaves_hello = is_asked_for(equipment.tls_context)
         self._epoll = select.epoll()
         self._epoll.register(signals.fileno(), select.EPOLLIN)
         self._epoll.register(equipment.lifeline, select.EPOLLIN)
@@ -307,6 +310,10 @@ class Worker:
         # Before the next system call: two workers that get busy at the same moment must
         # see each other in rings_when_busy().
         self._slot.set("state", WorkerState.BUSY)
+        if self._leaves_hello:
+            header = self._header_of_hello(accepted.connection)
+            if header is not None:
+                return accepted._replace(received=header)
         return self._wait_for_request(accepted, _receive(accepted.connection))
 
     def _wait_for_request(self, guest: Guest, part: bytes | None) -> Guest | None:
@@ -444,6 +451,22 @@ class Worker:
                     return received
             part = _receive(connection)
 
+    def _header_of_hello(self, connection: socket.socket) -> bytes | None:
+        """Read what comes before a ClientHello, but not that; None: it is not whole."""
+        seen = _receive(connection, socket.MSG_PEEK) or b""
+        if seen and not self._is_complete(seen, secure=True):
+            # Of two segments, most often. What we have seen does not wake us again.
+            minimum = len(seen) + 1
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, minimum)
+            _wait_for_any((connection.fileno(),), REQUEST_GRACE_S)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            seen = _receive(connection, socket.MSG_PEEK) or b""
+        if not self._is_complete(seen, secure=True):
+            return None
+        hello = behind_header(seen) if self._proxied else seen
+        header_bytes = len(seen) - len(hello or b"")
+        return connection.recv(header_bytes) if header_bytes else b""
+
     def _is_complete(self, received: bytes, secure: bool) -> bool:
         rest = behind_header(received) if self._proxied else received
         if rest is None:
@@ -501,10 +524,10 @@ class Worker:
         self._listeners = {}
 
 
-def _receive(connection: socket.socket) -> bytes | None:
+def _receive(connection: socket.socket, flags: int = 0) -> bytes | None:
     """What has come, b"" at the end of the connection; None when it is silent."""
     try:
-        return connection.recv(READ_BYTES, socket.MSG_DONTWAIT)
+        return connection.recv(READ_BYTES, flags | socket.MSG_DONTWAIT)
     except BlockingIOError:
         return None
     except OSError:

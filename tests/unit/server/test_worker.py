@@ -4,8 +4,10 @@ import os
 import select
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from dcmrecv.config.settings import (
     NetworkSettings,
     PoolSettings,
     Settings,
+    TlsSettings,
 )
 from dcmrecv.native.slot import WorkerSlot
 from dcmrecv.server.handover import hand_over, open_channel, take_over
@@ -30,13 +33,18 @@ from dcmrecv.server.worker import (
     Worker,
 )
 from dcmrecv.service.association import Interrupts
+from dcmrecv.service.kernel_tls import SocketTlsEngine
 from dcmrecv.service.regulars import Visit
 from dcmrecv.service.tls import TlsEngine
+from tests.builders.certificates import Authority, client_context
 from tests.builders.connections import DEADLINE_S, Connections, says
 from tests.builders.pdu import associate_rq
+from tests.builders.tls_ways import ON_SOCKET, prepare
 from tests.peers.stand_in import door
+from tests.peers.tls import client_hello
 from tests.peers.waiting import wait_until
 
+AUTHORITY = Authority()
 REQUEST = associate_rq()
 SIGNALS = (signal.SIGTERM, signal.SIGQUIT, signal.SIGALRM)
 
@@ -47,6 +55,7 @@ class ScriptedService:
     def __init__(self, slot: WorkerSlot) -> None:
         self.regulars = door(slot)
         self.received: list[bytes] = []
+        self.engines: list[TlsEngine | None] = []
         self.fails = False
 
     def resume(
@@ -64,6 +73,7 @@ class ScriptedService:
     ) -> None:
         with connection:
             self.received.append(received)
+            self.engines.append(engine)
             if self.fails:
                 raise RuntimeError("a bug")
             connection.send(b"hello")
@@ -83,7 +93,9 @@ class ScriptedService:
 class Stage:
     """One worker with everything that it inherits."""
 
-    def __init__(self, drain_timeout_s: int = 30) -> None:
+    def __init__(
+        self, drain_timeout_s: int = 30, tls_context: ssl.SSLContext | None = None
+    ) -> None:
         self.handlers = {number: signal.getsignal(number) for number in SIGNALS}
         self.wakeup = signal.set_wakeup_fd(-1)
         self.signals = SignalPipe(SIGNALS)
@@ -104,6 +116,7 @@ class Stage:
             settings=Settings(
                 network=NetworkSettings(port=0),
                 pool=PoolSettings(drain_timeout_s=drain_timeout_s),
+                tls=TlsSettings(key_file="", certificate_file=""),
             ),
             profile=VERIFICATION_PROFILE,
             listeners=self.listeners,
@@ -112,6 +125,10 @@ class Stage:
             lifeline=self.lifeline,
             board=self.board,
             service_factory=self.make_service,
+            secure_listeners=frozenset(
+                listener.fileno() for listener in self.listeners if tls_context
+            ),
+            tls_context=tls_context,
         )
         worker = Worker(equipment, row[0], self.signals, self.service)
         self.thread = threading.Thread(
@@ -193,8 +210,10 @@ class Stage:
 def make_stage() -> Iterator[Callable[..., Stage]]:
     stages: list[Stage] = []
 
-    def make(drain_timeout_s: int = 30) -> Stage:
-        stages.append(Stage(drain_timeout_s))
+    def make(
+        drain_timeout_s: int = 30, tls_context: ssl.SSLContext | None = None
+    ) -> Stage:
+        stages.append(Stage(drain_timeout_s, tls_context))
         return stages[-1]
 
     yield make
@@ -388,3 +407,77 @@ def test_a_listener_that_was_shut_down_does_not_spin(stage: Stage) -> None:
     wait_until(lambda: stage.listeners[0].fileno() == -1, "the listener's close")
     signal.raise_signal(signal.SIGTERM)
     assert stage.exit_code() == EXIT_DONE
+
+
+# TLS
+
+
+@pytest.fixture(params=ON_SOCKET)
+def context(request: pytest.FixtureRequest, tmp_path: Path) -> ssl.SSLContext:
+    key, certificate = AUTHORITY.issue("server").write(tmp_path, "acceptor")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    prepare(context, request.param)
+    return context
+
+
+def serve_hello(stage: Stage, directory: Path, *parts: slice) -> TlsEngine | None:
+    """Say a ClientHello in parts; the engine that a request is served with."""
+    requestor = client_context(AUTHORITY, None, directory)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    secured = requestor.wrap_bio(incoming, outgoing)
+    with pytest.raises(ssl.SSLWantReadError):
+        secured.do_handshake()
+    hello = outgoing.read()
+    peer = stage.connect(b"")
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for part in parts:
+        peer.sendall(hello[part])
+    while True:
+        incoming.write(peer.recv(65_536))
+        try:
+            secured.do_handshake()
+        except ssl.SSLWantReadError:
+            peer.sendall(outgoing.read())
+            continue
+        break
+    secured.write(REQUEST)
+    peer.sendall(outgoing.read())
+    wait_until(lambda: bool(stage.service.engines), "the service")
+    assert stage.service.received == [REQUEST]
+    return stage.service.engines[0]
+
+
+@pytest.mark.parametrize(
+    "parts", [(slice(None),), (slice(200), slice(200, None))], ids=["whole", "cut"]
+)
+def test_a_hello_is_left_in_the_socket_for_openssl_to_read(
+    make_stage: Callable[..., Stage],
+    context: ssl.SSLContext,
+    tmp_path: Path,
+    parts: tuple[slice, ...],
+) -> None:
+    """A long one, with a key of the kind after quantum computers, is two segments."""
+    engine = serve_hello(make_stage(tls_context=context), tmp_path, *parts)
+    assert isinstance(engine, SocketTlsEngine)
+
+
+def test_half_a_hello_goes_to_the_waiting_room(
+    make_stage: Callable[..., Stage], context: ssl.SSLContext
+) -> None:
+    stage = make_stage(tls_context=context)
+    stage.connect(b"\x16\x03\x01\x02\x00half")
+    assert stage.handed_over() == b"\x16\x03\x01\x02\x00half"
+    stage.wait_for(WorkerState.IDLE)
+
+
+def test_a_hello_that_was_read_is_served_through_buffers(
+    make_stage: Callable[..., Stage], context: ssl.SSLContext, tmp_path: Path
+) -> None:
+    """That is what comes from the waiting room."""
+    stage = make_stage(tls_context=context)
+    requestor = client_context(AUTHORITY, None, tmp_path)
+    peer, accepted = stage.connections.pair()
+    hand_over(stage.supervisor_end, accepted, client_hello(requestor), True)
+    accepted.close()
+    assert peer.recv(1) == b"\x16"

@@ -20,6 +20,7 @@ import pynetdicom
 import pytest
 
 from dcmrecv.server.tls import PROMPT
+from dcmrecv.service import kernel_tls
 from tests.builders import pdu
 from tests.builders.certificates import (
     DER,
@@ -32,6 +33,7 @@ from tests.builders.pdu import ProposedContext
 from tests.builders.profile import profile_options
 from tests.builders.proxy import proxied
 from tests.builders.samples import one_of_each_transfer_syntax
+from tests.builders.tls_ways import KERNEL_TLS
 from tests.builders.uids import VERIFICATION
 from tests.peers.program import Program, data_sets_below, free_port
 from tests.peers.scu import PeerGone, RawScu
@@ -41,6 +43,7 @@ from tests.peers.tls import (
     client_hello,
     fate,
     secured,
+    served_with_new_keys,
     sni_fate,
     stall,
     suites,
@@ -62,6 +65,7 @@ class Pki:
     """Files, options and requestors of one test."""
 
     directory: Path
+    kernel_tls: str
 
     def write(self, name: str, content: bytes) -> str:
         path = self.directory / name
@@ -75,7 +79,10 @@ class Pki:
 
     def own(self, identity: Identity = SERVER) -> tuple[str, ...]:
         """Key and certificate of the receiver, and whom it trusts."""
-        return ("+tls", *identity.write(self.directory, "server"), "+cf", self.root)
+        return (
+            *("+tls", *identity.write(self.directory, "server"), "+cf", self.root),
+            *("--kernel-tls", self.kernel_tls),
+        )
 
     def tool(self, identity: Identity | None = CT) -> tuple[str, ...]:
         """Options of DCMTK's senders."""
@@ -87,11 +94,11 @@ class Pki:
         return client_context(ROOT, identity, self.directory)
 
 
-@pytest.fixture
-def pki(tmp_path: Path) -> Pki:
+@pytest.fixture(params=KERNEL_TLS, ids="kernel-{}".format)
+def pki(request: pytest.FixtureRequest, tmp_path: Path) -> Pki:
     directory = tmp_path / "pki"
     directory.mkdir()
-    return Pki(directory)
+    return Pki(directory, request.param)
 
 
 @pytest.fixture
@@ -176,6 +183,50 @@ def test_dh_parameters_take_effect(pki: Pki, group: str | None, expected: str) -
     with Program(options) as program:
         suite = "DHE-RSA-AES256-GCM-SHA384"
         assert temporary_key(program.port, suite) == expected
+
+
+# Kernel TLS
+
+
+def test_the_kernel_has_the_keys_if_asked_and_able(pki: Pki) -> None:
+    with Program((*pki.own(), "-d")) as program:
+        assert fate(program.port, pki.requestor()) == "served"
+    in_kernel = pki.kernel_tls == "auto"
+    word = "used" if in_kernel else "not used"
+    assert program.log().count(f"D: kernel TLS is {word}\n") == 1
+    assert (" bits, kernel TLS\n" in program.log()) == in_kernel
+
+
+def test_where_there_is_none_to_be_had_it_may_be_asked_for(pki: Pki) -> None:
+    with Program((*pki.own(), "--kernel-tls", "auto", "-d")) as program:
+        assert fate(program.port, pki.requestor()) == "served"
+    word = "used" if kernel_tls.is_available() else "not used"
+    assert f"D: kernel TLS is {word}\n" in program.log()
+
+
+def test_a_suite_that_the_kernel_has_not_is_served(pki: Pki, out: Path) -> None:
+    options = ("+px", "+cs", "TLS_RSA_WITH_AES_128_CBC_SHA", "--promiscuous", "+B")
+    context = pki.requestor()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AES128-SHA")
+    with (
+        Program((*pki.own(), *options, "-od", str(out), "-d")) as program,
+        TlsScu(program.port, context) as scu,
+    ):
+        scu.associate()
+        assert scu.store(DATA_SET).status == 0
+        scu.release()
+    assert stored(out) == [DATA_SET]
+    assert "AES128-SHA, 128 bits\n" in program.log()
+
+
+def test_an_association_outlives_its_keys_unless_the_kernel_has_them(pki: Pki) -> None:
+    """RFC 8446 section 4.6.3: a peer may ask for new ones at any time."""
+    in_kernel = pki.kernel_tls == "auto"
+    with Program((*pki.own(), "-ic")) as program:
+        assert served_with_new_keys(program.port) != in_kernel
+    complaint = "TLS error: kernel TLS cannot change its keys"
+    assert (complaint in program.log()) == in_kernel
 
 
 # Who is welcome

@@ -408,6 +408,7 @@ DEPENDENCY_ORDER = (
     "--expect-sni",
     "--cipher",
     "--require-cert-name",
+    "--kernel-tls",
     "--prefer-uncompressed",
     "--no-parse",
 )

@@ -95,6 +95,13 @@ class PeerCertificate(Enum):
     IGNORE = "ignore"
 
 
+class KernelTls(Enum):
+    """Whether the kernel decrypts and encrypts, where it can."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 class CrlCheck(Enum):
     """Which certificates of a chain are looked up in revocation lists."""
 
@@ -224,6 +231,7 @@ class TlsSettings:
     required_names: tuple[str, ...] = ()  # one of these patterns fits the peer's
     expected_sni: str | None = None
     seed_file: str | None = None  # accepted; the system's generator is used
+    kernel: KernelTls = KernelTls.OFF
 
     def __post_init__(self) -> None:
         if self.profile not in PROFILES:

@@ -7,7 +7,7 @@ Source:
 from functools import partial
 
 from dcmrecv.config.option import Heading, Option
-from dcmrecv.config.settings import CrlCheck, PeerCertificate
+from dcmrecv.config.settings import CrlCheck, KernelTls, PeerCertificate
 
 _tls = partial(Option, requires=("--enable-tls",))
 
@@ -237,5 +237,15 @@ EXTENDED_TLS_OPTIONS: tuple[Heading | Option, ...] = (
         values=1,
         repeatable=True,
         excludes=("--ignore-peer-cert",),
+    ),
+    Heading("extended options", "decryption"),
+    _tls(
+        "--kernel-tls",
+        "",
+        "[w]hen: auto, off (default: off)\n"
+        "let the kernel decrypt and encrypt where it can",
+        "tls.kernel",
+        values=1,
+        words=KernelTls,
     ),
 )

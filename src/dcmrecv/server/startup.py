@@ -27,6 +27,7 @@ from dcmrecv.config.users import read_users
 from dcmrecv.errors import ConfigurationError, ExitCode
 from dcmrecv.server.listener import open_listeners, open_listeners_on
 from dcmrecv.server.tls import TlsLoader
+from dcmrecv.service import kernel_tls
 from dcmrecv.service.data_dictionary import load_data_dictionary
 
 _application = logging.getLogger(APPLICATION_LOGGER)
@@ -82,6 +83,8 @@ def examine(settings: Settings) -> Examined:
         _warn_of_seed(settings.tls)
         loader = TlsLoader(settings.tls)
         context = loader.load()
+        in_kernel = kernel_tls.is_asked_for(context)
+        _tls.debug("kernel TLS is %s", "used" if in_kernel else "not used")
     return Examined(profile, users, context, loader)
 
 

@@ -30,7 +30,7 @@ from dcmrecv.config.ciphersuites import (
     uses_key_transport,
 )
 from dcmrecv.config.logs import TLS_LOGGER
-from dcmrecv.config.settings import CrlCheck, PeerCertificate, TlsSettings
+from dcmrecv.config.settings import CrlCheck, KernelTls, PeerCertificate, TlsSettings
 from dcmrecv.errors import ConfigurationError, ExitCode
 from dcmrecv.server.pem import (
     dh_prime_bits,
@@ -41,6 +41,7 @@ from dcmrecv.server.pem import (
     rsa_key_bits,
     to_pem,
 )
+from dcmrecv.service import kernel_tls
 
 logger = logging.getLogger(TLS_LOGGER)
 
@@ -125,6 +126,8 @@ class TlsLoader:
         if settings.password is not None:
             self._password = os.fsencode(settings.password)
         self._may_ask = True
+        wanted = settings.kernel is KernelTls.AUTO
+        self._in_kernel = wanted and kernel_tls.is_available()
         # Of the optional files, those that are in the last context, and in the next.
         self._used: frozenset[str] = frozenset()
         self._usable: set[str] = set()
@@ -157,6 +160,8 @@ class TlsLoader:
         self._load_dh_parameters(context, profile)
         if settings.expected_sni is not None:
             context.sni_callback = _name_check(settings.expected_sni)
+        if self._in_kernel:
+            kernel_tls.ask_for(context)
         self._used = frozenset(self._usable)
         self._may_ask = False
         return context

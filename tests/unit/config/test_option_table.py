@@ -140,6 +140,7 @@ def test_our_own_options_have_long_names_only() -> None:
         "--listen",
         "--reload",
         "--require-cert-name",
+        "--kernel-tls",
         "--max-associations",
         "--queue-associations",
         "--spare-workers",

@@ -146,13 +146,12 @@ class Handshakes:
         """
         if len(self._entries) >= HANDSHAKES_MAX:
             self._turn_out(next(iter(self._entries.values())))
-        engine = TlsEngine(self._context, received)
-        if is_asked_for(self._context) and not received:
-            try:
-                engine = SocketTlsEngine(self._context, connection)
-            except TlsError as error:
-                logger.error("%s", wording.request_failed(str(error), Peer("unknown")))
-                return
+        try:
+            engine = self._engine(connection, received)
+        except TlsError as error:
+            logger.error("%s", wording.request_failed(str(error), Peer("unknown")))
+            return
+        if isinstance(engine, SocketTlsEngine):
             connection = engine.connection
         entry = _Entry(connection, engine, self._clock(), self._timeout_s)
         entry.header = header
@@ -210,6 +209,12 @@ class Handshakes:
         """The worker has found something to do: the others have to go."""
         for entry in list(self._entries.values()):
             self._turn_out(entry)
+
+    def _engine(self, connection: socket.socket, received: bytes) -> TlsEngine:
+        """Raises TlsError if the peer of an untouched connection is gone."""
+        if received or not is_asked_for(self._context):
+            return TlsEngine(self._context, received)
+        return SocketTlsEngine(self._context, connection)
 
     def _serve(self, entry: _Entry) -> None:
         """One read, so that a fast peer does not starve the others."""

@@ -185,7 +185,8 @@ def _complaint(kind: int, content: bytes) -> str:
             name = ssl.AlertDescription(description).name
         except ValueError:
             return f"alert {description}"
-        return name.removeprefix("ALERT_DESCRIPTION_").lower().replace("_", " ")
+        name = name.removeprefix("ALERT_DESCRIPTION_").lower().replace("_", " ")
+        return f"alert {name}"
     if kind == _HANDSHAKE:
         return "kernel TLS cannot change its keys"
     return "unexpected record"
@@ -226,14 +227,8 @@ class SocketTlsEngine(TlsEngine):
         self._data += data
         self.has_ended = not data
 
-    def take_incomplete(self) -> bytes:
-        """Nothing: OpenSSL and the kernel leave it on the connection."""
-        return b""
-
     def shake_hands(self) -> bool:
         """Go on with the handshake; whether it is complete.
-
-        Then, and if it can, the kernel has got the connection.
 
         Raises:
             TlsError: it failed, and the peer has been told why.

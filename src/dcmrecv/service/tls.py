@@ -240,7 +240,9 @@ def tls_error(error: Exception) -> TlsError:
         spec section 10.1.
     """
     reason = getattr(error, "reason", None)
-    text = reason.lower().replace("_", " ") if reason else str(error)
+    text = getattr(error, "strerror", None) or str(error)
+    if reason:
+        text = reason.lower().replace("_", " ")
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         # The latter from Python 3.11.2 when the peer is gone within the handshake.
         text = "unexpected eof while reading"

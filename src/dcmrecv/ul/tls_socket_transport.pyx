@@ -31,7 +31,7 @@ cdef extern from "<sys/ioctl.h>" nogil:
 cdef class TlsSocketTransport(Transport):
     """A connection whose handshake is complete.
 
-    `attach()`, then `secure()` with the non-blocking SSLSocket. Data lands in the first
+    `secure()` with the non-blocking SSLSocket, and `attach()`. Data lands in the first
     place that `fill()` is given.
     """
 

@@ -21,7 +21,7 @@ from dcmrecv.ul.transport cimport TRANSPORT_DONE, TRANSPORT_FAULT
 cdef class TlsTransport(Transport):
     """A connection whose handshake is complete.
 
-    `attach()`, then `secure()` with the TlsEngine. Data lands in the first place that
+    `secure()` with the TlsEngine, and `attach()`. Data lands in the first place that
     `fill()` is given: one place per record would cost a call of OpenSSL each.
     """
 

@@ -217,7 +217,7 @@ def test_an_orderly_end(scripted: Scripted, alert: bytes) -> None:
 @pytest.mark.parametrize(
     ("kind", "content", "complaint"),
     [
-        (ALERT, b"\x02\x14", "bad record mac"),
+        (ALERT, b"\x02\x14", "alert bad record mac"),
         (ALERT, b"\x02\xee", "alert 238"),
         (ALERT, b"\x01", "unexpected record"),
         (ALERT, b"", "unexpected record"),

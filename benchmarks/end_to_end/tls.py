@@ -1,6 +1,7 @@
 """Storing through TLS: DCMTK's dcmrecv and ours, in turns, with the same sender.
 
-With `--ignore` a third one takes part that reads and drops: what Python's ssl costs.
+Ours takes part twice where the machine has kernel TLS, the second time with it. With
+`--ignore` another one takes part that reads and drops: what Python's ssl costs.
 
     python benchmarks/end_to_end/tls.py [--repetitions N] [--objects N] [--quick]
 
@@ -25,6 +26,8 @@ from place import Place
 from processes import BenchmarkError, Receiver, finish, free_port
 from report import machine, number, spread
 from works import KIB, NODELAY, ORIGINAL, OURS
+
+from dcmrecv.service import kernel_tls
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SENDER = Path(__file__).with_name("tls_sender.py")
@@ -178,6 +181,8 @@ def main(argv: Sequence[str]) -> int:
             for associations in loads:
                 title = f"{mode}, {associations} associations"
                 contenders = {"original": ORIGINAL, "ours": OURS}
+                if kernel_tls.is_available():
+                    contenders["kernel TLS"] = f"{OURS} --kernel-tls auto"
                 if mode == "ignore":
                     contenders["sink"] = SINK
                 runs: dict[str, list[dict[str, Any]]] = {n: [] for n in contenders}

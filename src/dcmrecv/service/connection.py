@@ -45,12 +45,13 @@ class Connection:
     Args:
         connection: connected, with TCP_NODELAY, which it has from its listener. Made
             blocking if it is not, for the one wait of the data plane that is a read;
-            whatever must not wait says so itself.
+            whatever must not wait says so itself. With an engine on the socket, whose
+            calls take no flags, it is non-blocking.
         send_timeout_s: bound on every send, in seconds.
         engine: of TLS, its handshake complete; None without TLS.
     """
 
-    __slots__ = ("_send_timeout_s", "_socket", "descriptor", "engine")
+    __slots__ = ("_at_once", "_send_timeout_s", "_socket", "descriptor", "engine")
 
     def __init__(
         self,
@@ -58,7 +59,10 @@ class Connection:
         send_timeout_s: float,
         engine: TlsEngine | None = None,
     ) -> None:
-        if connection.gettimeout() is not None:
+        self._at_once: int = socket.MSG_DONTWAIT
+        if engine is not None and engine.on_socket:
+            self._at_once = 0
+        elif connection.gettimeout() is not None:
             connection.setblocking(True)
         self._socket = connection
         self.descriptor = connection.fileno()
@@ -77,7 +81,7 @@ class Connection:
         if self.engine is not None and self.engine.has_ended:
             return True
         try:
-            return not self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            return not self._socket.recv(1, socket.MSG_PEEK | self._at_once)
         except BlockingIOError:
             return False
         except OSError:
@@ -105,7 +109,7 @@ class Connection:
         try:
             # There nearly always is room, and then one system call will do.
             try:
-                sent = self._socket.send(data, socket.MSG_DONTWAIT)
+                sent = self._socket.send(data, self._at_once)
             except BlockingIOError:
                 sent = 0
             if sent < len(data):
@@ -123,7 +127,7 @@ class Connection:
         try:
             self._socket.sendall(data)
         finally:
-            self._socket.setblocking(True)
+            self._socket.setblocking(self._at_once != 0)
 
     def abort(self, abort: tuple[int, int]) -> None:
         """Send an A-ABORT if the peer can still hear it, and linger."""
@@ -177,7 +181,7 @@ class Connection:
             if left_s <= 0 or not poll.poll(left_s * 1000):
                 return
             try:
-                data = self._socket.recv(_READ_BYTES, socket.MSG_DONTWAIT)
+                data = self._socket.recv(_READ_BYTES, self._at_once)
             except BlockingIOError:
                 continue
             except OSError:
@@ -203,7 +207,7 @@ class Connection:
         """Close the connection; inside TLS, tell the peer if there is room for it."""
         if self.engine is not None:
             with contextlib.suppress(OSError):
-                self._socket.send(self.engine.close_notify(), socket.MSG_DONTWAIT)
+                self._socket.send(self.engine.close_notify(), self._at_once)
         self._socket.close()
 
 

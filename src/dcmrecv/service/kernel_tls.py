@@ -255,6 +255,19 @@ class SocketTlsEngine(TlsEngine):
         self.connection = connection
         self.in_kernel = True
 
+    def has_failed_at_end(self, os_errno: int) -> bool:
+        """Whether a call on the kernel's connection failed since the peer has ended it.
+
+        Raises:
+            TlsError: it has broken it instead.
+        """
+        if not isinstance(self.connection, KernelTlsSocket):
+            return False
+        try:
+            return self.connection.has_ended(os_errno)
+        except OSError as error:
+            raise tls_error(error) from error
+
     @property
     def is_over_for_peer(self) -> bool:
         """Always: our last flight has gone out."""

@@ -255,28 +255,17 @@ cdef class StoreReceiver:
         if step == STEP_FAULT:
             if self.fault.code == TLS_FAILED:
                 raise tls_error(self.transport.failure) from self.transport.failure
-            if self.engine is not None and self.engine.in_kernel:
-                self._look_at_record()
+            # A broken record may be the fault of the next send(), too.
+            if (
+                self.engine is not None and self.engine.in_kernel
+                and self.fault.code in (SOCKET_READ, SOCKET_WRITE)
+                and self.engine.has_failed_at_end(self.fault.os_errno)
+            ):
+                self.fault.code = PEER_CLOSED
             raise_fault(&self.fault)
         if step not in _OUTCOMES:
             raise RuntimeError("the receive loop failed without a fault")
         return _OUTCOMES[step]
-
-    def _look_at_record(self):
-        """After a fault inside kernel TLS: the peer may have ended it, or broken it.
-
-        A broken record may be the fault of the next send(), too.
-
-        Raises:
-            TlsError: the latter.
-        """
-        if self.fault.code not in (SOCKET_READ, SOCKET_WRITE):
-            return
-        try:
-            if self.engine.connection.has_ended(self.fault.os_errno):
-                self.fault.code = PEER_CLOSED
-        except OSError as error:
-            raise tls_error(error) from error
 
     def release(self, const uint8_t[::1] answer not None):
         """Answer an A-RELEASE-RQ, and wait for the peer's close.

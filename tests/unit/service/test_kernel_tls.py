@@ -240,6 +240,21 @@ def test_a_failure_of_the_network_says_nothing_of_tls(scripted: Scripted) -> Non
     assert not scripted.has_ended(errno.ECONNRESET)
 
 
+def test_the_engine_tells_an_end_from_a_failure(
+    stage: Stage, scripted: Scripted
+) -> None:
+    """As the receive loop asks it after a failed call."""
+    engine, _ = stage.connect()
+    assert not engine.has_failed_at_end(errno.ECONNRESET)
+    engine.connection = scripted
+    scripted.kind, scripted.content = ALERT, b"\x01\x00"
+    assert engine.has_failed_at_end(errno.EIO)
+    assert not engine.has_failed_at_end(errno.ECONNRESET)
+    scripted.kind = HANDSHAKE
+    with pytest.raises(TlsError, match="cannot change its keys"):
+        engine.has_failed_at_end(errno.EIO)
+
+
 def test_a_record_of_which_nothing_is_known_is_an_error() -> None:
     class Nothing(Scripted):
         def recvmsg(self, *_: int) -> Any:

@@ -26,6 +26,10 @@ class Connections:
         for connection in self._open:
             connection.close()
 
+    def close_later(self, *connections: socket.socket) -> None:
+        """Close others as well, which have taken over the descriptors of a pair."""
+        self._open += connections
+
     def pair(self, host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
         """The peer's end, with a deadline, and our accepted, non-blocking end.
 
@@ -38,7 +42,7 @@ class Connections:
             )
             accepted, _ = listener.accept()
         accepted.setblocking(False)
-        self._open += [peer, accepted]
+        self.close_later(peer, accepted)
         return peer, accepted
 
 

@@ -33,7 +33,8 @@ cdef extern from "<sys/vfs.h>" nogil:
 
 cdef struct SysIo:
     # Each entry has the contract of the call whose name it bears: -1 and errno on
-    # failure. All are non-blocking or on regular files, except `poll` and `write`.
+    # failure. All are non-blocking or on regular files, except `poll`, `write`
+    # and `recvv_patiently`.
     ssize_t (*recvv)(int fd, iovec* iov, int count) noexcept nogil
     # The same, but waits as long as the socket's own time-out says; see set_patience.
     ssize_t (*recvv_patiently)(int fd, iovec* iov, int count) noexcept nogil

@@ -12,7 +12,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -28,7 +28,7 @@ from dcmrecv.server.signals import SignalPipe
 from dcmrecv.service.association import Interrupts
 from dcmrecv.service.kernel_tls import is_asked_for
 from dcmrecv.service.proxy import behind_header
-from dcmrecv.service.regulars import Visit
+from dcmrecv.service.regulars import Regulars, Visit
 from dcmrecv.service.requests import request_complete
 from dcmrecv.service.tls import TlsEngine, client_hello_complete
 
@@ -64,25 +64,11 @@ _OUT_OF_RESOURCES: Final = {
 }
 
 
-class Door(Protocol):
-    """What `service.regulars` does."""
-
-    def visit(
-        self,
-        listener: int,
-        *,
-        busy: int,
-        descriptors: Sequence[int],
-        on_busy: Callable[[], None],
-    ) -> Visit:
-        """Accept a connection, and serve it as far as nobody else is needed."""
-
-
 class Service(Protocol):
     """What serves one association after the other; `service.associations` has it."""
 
     @property
-    def regulars(self) -> Door:
+    def regulars(self) -> Regulars:
         """Accepts the connections of listeners without TLS."""
 
     def serve(

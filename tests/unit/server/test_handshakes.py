@@ -66,7 +66,7 @@ class Stage:
         peer = self.admit()
         peer.setblocking(False)
         secured = context.wrap_socket(peer, do_handshake_on_connect=False)
-        self.connections._open.append(secured)
+        self.connections.close_later(secured)
         return secured
 
     def shake_hands(self, peer: ssl.SSLSocket) -> None:

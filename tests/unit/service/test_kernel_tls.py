@@ -48,7 +48,7 @@ class Stage:
         engine, _ = shaken_hands(self.acceptor, own)
         thread.join(10)
         assert isinstance(engine, SocketTlsEngine)
-        self.connections._open += [*secured, engine.connection]
+        self.connections.close_later(*secured, engine.connection)
         return engine, secured[0]
 
 

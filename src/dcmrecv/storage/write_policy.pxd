@@ -22,7 +22,7 @@ cdef enum WriteWay:
 
 cdef class WritePolicy:
     cdef WriteWay pinned            # WAY_INTERNAL_FAULT: nothing is, choose
-    cdef uint64_t large_bytes       # past this a file goes around the page cache
+    cdef uint64_t keeps_until       # past this offset no page is kept in the cache
     cdef bint refused[WAYS]         # the file system does not take it
     cdef double cost                # ns a byte in a plain write; an EWMA
     cdef double last                # the same of the last one alone
@@ -36,5 +36,6 @@ cdef class WritePolicy:
     cdef bint measures(self, WriteWay way, size_t size) noexcept nogil
     cdef void measured(self, size_t size, uint64_t spent_ns) noexcept nogil
     cdef void refuse(self, WriteWay way) noexcept nogil
+    cdef bint _is_past_cache(self, uint64_t at) noexcept nogil
     cdef WriteWay _cheaper(self, size_t size) noexcept nogil
     cdef WriteWay _begin(self, size_t size, uint64_t now_ns) noexcept nogil

@@ -2,8 +2,9 @@
 
 A copy into the page cache is the cheapest way as long as memory is. In a virtual
 machine whose free memory goes back to the host it costs ten times as much; then writing
-without keeping the pages wins (RWF_DONTCACHE), or around the cache (O_DIRECT). Never
-makes a system call: the writer carries out, measures and reports.
+without keeping the pages wins (RWF_DONTCACHE), or around the cache (O_DIRECT). It also
+wins where the disk is waited for anyway. Never makes a system call: the writer carries
+out, measures and reports.
 """
 
 import os
@@ -37,15 +38,25 @@ cdef class WritePolicy:
     Args:
         mode: a WriteMode; any but AUTO is what is done, unless it is refused, with
             every object of more than SMALL_BYTES.
+        durable: every byte is on the disk before its object is acknowledged.
         memory_bytes: of the machine; asked for by default.
     """
 
-    def __cinit__(self, mode, memory_bytes=None):
+    def __cinit__(self, mode, bint durable, memory_bytes=None):
         cdef int way
         self.pinned = _PINNED[mode]
         if memory_bytes is None:
             memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        self.large_bytes = max(LARGE_BYTES_MIN, memory_bytes // LARGE_SHARE)
+        # One large object must not evict what everybody else has in the cache. Up to
+        # there the cache is the cheaper way while memory is: 256 MiB took 0.36 s/GB
+        # through it and 0.45 around it from the 17th MiB on (benchmarks/end_to_end,
+        # huge-256m). That is because the write-back comes later. Who waits for it gains
+        # nothing, and is slowed down as soon as the cache has to grow into memory that
+        # is dear: in a stream of 12.6 GB keeping every page cost 2.3 times the CPU time
+        # and a third of the rate (benchmarks/end_to_end/durability.py).
+        self.keeps_until = 0
+        if not durable:
+            self.keeps_until = max(LARGE_BYTES_MIN, memory_bytes // LARGE_SHARE)
         for way in range(<int>WAYS):
             self.refused[way] = False
         self.cost = ASSUMED
@@ -66,11 +77,7 @@ cdef class WritePolicy:
         elif self.way == WAY_BUFFERED and size > SMALL_BYTES:
             if self.pinned != WAY_INTERNAL_FAULT:
                 self.way = self.pinned
-            elif at >= self.large_bytes and not self.refused[<int>WAY_DONTCACHE]:
-                # One large object must not evict what everybody else has in the cache.
-                # Up to there the cache is the cheaper way while memory is: 256 MiB took
-                # 0.36 s/GB through it and 0.45 around it from the 17th MiB on
-                # (benchmarks/end_to_end, huge-256m).
+            elif self._is_past_cache(at):
                 self.way = WAY_DONTCACHE
             elif self.cost > DEAR:
                 self.way = self._cheaper(size)
@@ -81,6 +88,8 @@ cdef class WritePolicy:
             return WAY_BUFFERED
         if self.pinned != WAY_INTERNAL_FAULT:
             return self.pinned
+        if self._is_past_cache(0):
+            return WAY_DONTCACHE
         if self.cost <= DEAR:
             return WAY_BUFFERED
         self.objects += 1
@@ -92,6 +101,10 @@ cdef class WritePolicy:
             self.probed_at_ns = now_ns
             return WAY_BUFFERED
         return self._cheaper(size)
+
+    cdef bint _is_past_cache(self, uint64_t at) noexcept nogil:
+        """Shall what is at `at` leave the cache, whatever that costs, and can it?"""
+        return at >= self.keeps_until and not self.refused[<int>WAY_DONTCACHE]
 
     cdef WriteWay _cheaper(self, size_t size) noexcept nogil:
         if not self.refused[<int>WAY_DONTCACHE]:

@@ -24,6 +24,8 @@ from libc.stdio cimport snprintf
 from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy, strcmp, strlen
 
+from dcmrecv.config.settings import Durability
+
 from dcmrecv.native.fault cimport (
     CLOSE_FILE,
     CREATE_DIRECTORY,
@@ -107,7 +109,9 @@ cdef class FileWriter:
         self.steps = False
         self.links = False
         self.flusher = Flusher(storage.durability)
-        self.policy = WritePolicy(storage.write_mode)
+        self.policy = WritePolicy(
+            storage.write_mode, storage.durability is not Durability.CLOSE
+        )
         self.direct = False
         self.following = False
         self.followed = 0

@@ -15,7 +15,7 @@ CHEAP, DEAR = 0.4, 4.0  # ns a byte
 
 def policy_that_saw(*costs: float) -> WritePolicy:
     """A policy that chooses, after plain writes that cost so many ns a byte."""
-    policy = WritePolicy(WriteMode.AUTO)
+    policy = WritePolicy(WriteMode.AUTO, False)
     for cost in costs:
         policy.tell(OBJECT, int(cost * OBJECT))
     return policy
@@ -45,7 +45,7 @@ def test_one_slow_write_between_quick_ones_means_nothing() -> None:
 @pytest.mark.parametrize("mode", list(WriteMode))
 def test_a_small_object_is_one_plain_write(mode: WriteMode, size: int) -> None:
     """LIMITS: below 64 KiB everything else loses."""
-    policy = WritePolicy(mode)
+    policy = WritePolicy(mode, False)
     for _ in range(5):
         policy.tell(OBJECT, int(DEAR * OBJECT))
     assert policy.choose_way(0, size, 1) is WriteMode.BUFFERED
@@ -56,7 +56,7 @@ def test_a_small_object_is_one_plain_write(mode: WriteMode, size: int) -> None:
 )
 @pytest.mark.parametrize("cost", [CHEAP, DEAR])
 def test_what_is_pinned_is_done(mode: WriteMode, cost: float) -> None:
-    policy = WritePolicy(mode)
+    policy = WritePolicy(mode, False)
     for _ in range(5):
         policy.tell(OBJECT, int(cost * OBJECT))
     assert policy.choose_way(0, MIB, 1) is mode
@@ -78,7 +78,7 @@ def test_what_is_refused_is_never_chosen_again() -> None:
     policy.tell_refused(WriteMode.DIRECT)
     assert policy.choose_way(MIB, MIB, 1) is WriteMode.BUFFERED
     for mode in (WriteMode.DONTCACHE, WriteMode.DIRECT):
-        pinned = WritePolicy(mode)
+        pinned = WritePolicy(mode, False)
         pinned.tell_refused(mode)
         assert pinned.choose_way(0, MIB, 1) is WriteMode.BUFFERED
 
@@ -86,13 +86,34 @@ def test_what_is_refused_is_never_chosen_again() -> None:
 @pytest.mark.parametrize(("memory", "large"), [(512 * MIB, 16), (2048 * MIB, 32)])
 def test_a_large_file_leaves_the_cache_alone(memory: int, large: int) -> None:
     """Past a 64th of the memory, whatever that costs; only with RWF_DONTCACHE."""
-    policy = WritePolicy(WriteMode.AUTO, memory)
+    policy = WritePolicy(WriteMode.AUTO, False, memory)
     ways = [policy.choose_way(at * MIB, MIB, 1) for at in range(40)]
     assert set(ways[:large]) == {WriteMode.BUFFERED}
     assert set(ways[large:]) == {WriteMode.DONTCACHE}
     policy.tell_refused(WriteMode.DONTCACHE)
     ways = [policy.choose_way(at * MIB, MIB, 1) for at in range(40)]
     assert set(ways) == {WriteMode.BUFFERED}
+
+
+def test_who_waits_for_the_disk_keeps_nothing_in_the_cache() -> None:
+    """Memory may be as cheap as it likes; small objects and pinned ways stay."""
+    policy = WritePolicy(WriteMode.AUTO, True)
+    for _ in range(5):
+        policy.tell(OBJECT, int(CHEAP * OBJECT))
+    assert policy.choose_way(0, OBJECT, 1) is WriteMode.DONTCACHE
+    assert policy.choose_way(0, 64 * KIB, 1) is WriteMode.BUFFERED
+    assert policy.choose_way(64 * KIB, MIB, 1) is WriteMode.DONTCACHE
+    pinned = WritePolicy(WriteMode.BUFFERED, True)
+    assert pinned.choose_way(0, OBJECT, 1) is WriteMode.BUFFERED
+
+
+def test_who_waits_for_the_disk_where_dontcache_is_refused_does_as_others() -> None:
+    policy = WritePolicy(WriteMode.AUTO, True)
+    policy.tell_refused(WriteMode.DONTCACHE)
+    assert policy.choose_way(0, OBJECT, 1) is WriteMode.BUFFERED
+    for _ in range(3):
+        policy.tell(OBJECT, int(DEAR * OBJECT))
+    assert policy.choose_way(0, OBJECT, 1) is WriteMode.DIRECT
 
 
 def test_a_file_changes_its_way_when_memory_turns_out_dear() -> None:

@@ -77,7 +77,9 @@ def test_a_disk_that_fills_refuses_until_it_is_emptied(
         scu.release()
     assert store_alone(program.port, SENT, UID).status == SUCCESS
     assert [path.name for path in (tmp_path / "out").iterdir()] == [f"CT.{UID}"]
-    program.wait_for_log("the disk is full up to its reserve")
+    program.wait_for_log(
+        "refused: the disk is full up to its reserve, A-ASSOCIATE-RJ 2,3,1"
+    )
     program.wait_for_log("Disk is full up to its reserve")
 
 

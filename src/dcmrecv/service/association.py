@@ -298,27 +298,24 @@ class Association:
 
     def _reject(self, asked: AskedAssociation, reject: AssociationReject) -> None:
         self._shared.slot.increase("refused")
-        if (
-            reject == REJECT_CALLED_AE_TITLE
-            and self._shared.network.ae_title is not None
-        ):
-            title = self._shared.network.ae_title
-            _logger.error(wording.title_not_recognized(title, self.peer))
+        level = logging.INFO
+        title = self._shared.network.ae_title
+        if reject == REJECT_CALLED_AE_TITLE and title is not None:
+            level = logging.ERROR
+            _logger.error(wording.title_not_recognized(title))
         if reject == REJECT_NO_CONTEXT:
             _logger.info(wording.NO_ACCEPTABLE_CONTEXTS)
             self._log_answer(asked)
         if reject != REJECT_PROTOCOL_VERSION:
             _logger.info(wording.refusing(reject))
-            _logger.info(wording.rejected(self.peer, reject))
+            _logger.log(level, wording.rejected(self.peer, reject))
         self._connection.send_encoded(asked.answer)
         self._connection.linger()
 
     def _reject_for_space(self) -> None:
         """The disk has been filled up to its reserve; it may pass."""
         self._shared.slot.increase("refused")
-        _logger.error(wording.no_room(self.peer))
-        _logger.info(wording.refusing(REJECT_CONGESTION))
-        _logger.info(wording.rejected(self.peer, REJECT_CONGESTION))
+        _logger.error(wording.rejected(self.peer, REJECT_CONGESTION))
         self._connection.send(REJECT_CONGESTION)
         self._connection.linger()
 

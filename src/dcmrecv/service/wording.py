@@ -63,7 +63,7 @@ NOTES = {
 _REFUSALS = {
     REJECT_APPLICATION_CONTEXT: "bad application context",
     REJECT_CALLED_AE_TITLE: "called AE title not recognized",
-    REJECT_CONGESTION: "temporary congestion",
+    REJECT_CONGESTION: "the disk is full up to its reserve",
     REJECT_NO_CONTEXT: "no acceptable presentation contexts",
 }
 
@@ -155,17 +155,9 @@ def unsupported_protocol(version: int) -> str:
     )
 
 
-def title_not_recognized(ae_title: str, peer: Peer) -> str:
+def title_not_recognized(ae_title: str) -> str:
     """The called AE title is not ours, `ae_title`."""
-    return (
-        f"Called AE Title does not match configured AE Title: {ae_title}\n"
-        f"Association with {peer} refused"
-    )
-
-
-def no_room(peer: Peer) -> str:
-    """An association is refused since the disk is full up to its reserve."""
-    return f"No association with {peer}: the disk is full up to its reserve"
+    return f"Called AE Title does not match configured AE Title: {ae_title}"
 
 
 def refusing(reject: AssociationReject) -> str:
@@ -175,7 +167,7 @@ def refusing(reject: AssociationReject) -> str:
 
 
 def rejected(peer: Peer, reject: AssociationReject) -> str:
-    """Who it was that refusing() is about, and what he was told; a line of ours."""
+    """Who was refused why, and what he was told; a line of ours."""
     told = f"A-ASSOCIATE-RJ {reject.result},{reject.source},{reject.reason}"
     why = _REFUSALS.get(reject)
     return f"Association with {peer} refused: {f'{why}, ' if why else ''}{told}"

@@ -208,7 +208,8 @@ def test_a_called_title_that_is_not_ours_is_rejected(
             assert scu.ending() == "release"
     assert lines.lines == [
         "E: Called AE Title does not match configured AE Title: STORE",
-        "E: Association with ME at 127.0.0.1 refused",
+        "E: Association with ME at 127.0.0.1 refused: called AE title not recognized, "
+        "A-ASSOCIATE-RJ 1,1,7",
     ]
 
 
@@ -224,7 +225,7 @@ def test_a_refused_title_is_told_in_the_words_of_later_versions(
         assert scu.is_closed()
     assert lines.lines[-2:] == [
         "I: Refusing Association (called AE title not recognized)",
-        "I: Association with RAW at 127.0.0.1 refused: called AE title not recognized, "
+        "E: Association with RAW at 127.0.0.1 refused: called AE title not recognized, "
         "A-ASSOCIATE-RJ 1,1,7",
     ]
 

@@ -26,6 +26,7 @@ from dcmrecv.service.wording import Ending, Peer, StoreReport
 from dcmrecv.ul.negotiation import (
     REJECT_APPLICATION_CONTEXT,
     REJECT_CALLED_AE_TITLE,
+    REJECT_CONGESTION,
     REJECT_LOCAL_LIMIT,
     REJECT_NO_CONTEXT,
 )
@@ -112,10 +113,9 @@ def test_another_protocol_version_is_told_in_hex() -> None:
 
 
 def test_a_title_that_is_not_ours_is_told_with_ours() -> None:
-    assert wording.title_not_recognized("STORE", PEER).splitlines() == [
-        "Called AE Title does not match configured AE Title: STORE",
-        "Association with MODALITY at 192.0.2.7 refused",
-    ]
+    assert wording.title_not_recognized("STORE") == (
+        "Called AE Title does not match configured AE Title: STORE"
+    )
 
 
 ODD = "ASSOC: PDV send length {} is odd (using {})"
@@ -218,6 +218,10 @@ def test_a_response_is_told_by_its_status(status: int, text: str) -> None:
         (
             REJECT_NO_CONTEXT,
             "no acceptable presentation contexts, A-ASSOCIATE-RJ 1,1,1",
+        ),
+        (
+            REJECT_CONGESTION,
+            "the disk is full up to its reserve, A-ASSOCIATE-RJ 2,3,1",
         ),
         (REJECT_LOCAL_LIMIT, "A-ASSOCIATE-RJ 2,3,2"),
     ],

@@ -167,7 +167,8 @@ cdef class FlushGroup:
         What they are writing out the flush would wait for anyway, and not serve them.
         With eight senders of 512 KiB objects 0.13 flushes an object and 1.1 times the
         throughput of a flush at once, and nobody is waited for in vain
-        (benchmarks/end_to_end/durability.py).
+        (benchmarks/end_to_end/durability.py). A flush for half of them, while the other
+        half writes, gains nothing: a disk takes it after all that it was given before.
         """
         cdef uint64_t begun_ns = io.monotonic_ns()
         while (

@@ -26,6 +26,7 @@ cdef class WritePolicy:
     cdef bint refused[WAYS]         # the file system does not take it
     cdef double cost                # ns a byte in a plain write; an EWMA
     cdef double last                # the same of the last one alone
+    cdef double cheapest            # the lowest that the cost has been
     cdef WriteWay way               # of the file under way
     cdef uint32_t objects           # since the last plain one
     cdef uint64_t probed_at_ns      # when that was; CLOCK_MONOTONIC
@@ -36,6 +37,7 @@ cdef class WritePolicy:
     cdef bint measures(self, WriteWay way, size_t size) noexcept nogil
     cdef void measured(self, size_t size, uint64_t spent_ns) noexcept nogil
     cdef void refuse(self, WriteWay way) noexcept nogil
+    cdef bint _is_dear(self, double cost) noexcept nogil
     cdef bint _is_past_cache(self, uint64_t at) noexcept nogil
     cdef WriteWay _cheaper(self, size_t size) noexcept nogil
     cdef WriteWay _begin(self, size_t size, uint64_t now_ns) noexcept nogil

@@ -35,6 +35,31 @@ def test_dear_memory_is_gone_around_after_three_objects() -> None:
     assert policy.choose_way(0, OBJECT, 1) is WriteMode.DONTCACHE
 
 
+def test_dear_is_three_times_what_memory_has_cost() -> None:
+    policy = policy_that_saw(*[0.2] * 30)
+    for _ in range(30):
+        policy.tell(OBJECT, int(0.55 * OBJECT))
+    assert policy.choose_way(0, OBJECT, 1) is WriteMode.BUFFERED
+    for _ in range(30):
+        policy.tell(OBJECT, int(0.65 * OBJECT))
+    assert policy.choose_way(0, OBJECT, 1) is WriteMode.DONTCACHE
+
+
+@pytest.mark.parametrize(
+    ("cheapest", "bearable"),
+    [
+        (0.05, 0.49),  # quick memory: no other way is as cheap as this
+        (1.4, 1.4),  # slow memory: nothing cheaper was seen
+    ],
+)
+def test_dear_has_bounds(cheapest: float, bearable: float) -> None:
+    policy = policy_that_saw(*[cheapest] * 50, *[bearable] * 50)
+    assert policy.choose_way(0, OBJECT, 1) is WriteMode.BUFFERED
+    for _ in range(30):
+        policy.tell(OBJECT, int((bearable + 0.15) * OBJECT))
+    assert policy.choose_way(0, OBJECT, 1) is WriteMode.DONTCACHE
+
+
 def test_one_slow_write_between_quick_ones_means_nothing() -> None:
     """The process had lost its processor."""
     policy = policy_that_saw(CHEAP, 100 * DEAR, CHEAP, 100 * DEAR, CHEAP)

@@ -54,7 +54,7 @@ cdef class WritePolicy:
         # through it and 0.45 around it from the 17th MiB on (benchmarks/end_to_end,
         # huge-256m). That is because the write-back comes later. Who waits for it gains
         # nothing, and is slowed down as soon as the cache has to grow into memory that
-        # is dear: in a stream of 12.6 GB keeping every page cost 2.3 times the CPU time
+        # is dear: in a stream of 12.6 GB keeping every page cost 2.4 times the CPU time
         # and a third of the rate (benchmarks/end_to_end/durability.py).
         self.keeps_until = 0
         if not durable:

@@ -108,8 +108,9 @@ cdef class WritePolicy:
     cdef bint _is_dear(self, double cost) noexcept nogil:
         """Is that more than a plain write is worth, in ns a byte?
 
-        1.5 alone, whatever memory had cost before, took 1.4 times the CPU time in a
-        stream of 8 GB on a machine where memory costs 0.2 warm and 1 cold.
+        With 1.5 alone, whatever memory had cost before, a stream of 12.6 GB took 1.5
+        times the CPU time on a machine where memory costs 0.2 warm and 1 cold
+        (benchmarks/end_to_end/durability.py, `close`).
         """
         return cost > max(DEAR_MIN, DEAR_TIMES * self.cheapest)
 
